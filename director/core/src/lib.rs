@@ -1,0 +1,14 @@
+//! The director's pure core: no I/O, no clock, no environment.
+//!
+//! [`config`] turns the YAML text into a [`model`]; [`schedule`] turns weights into slot tables;
+//! [`availability`] decides which servers may get what, from configuration, health and overrides; [`ids`] gives
+//! services and servers the numbers they keep; [`plan`] makes the nftables ruleset of it all.
+
+#![forbid(unsafe_code)]
+
+pub mod availability;
+pub mod config;
+pub mod ids;
+pub mod model;
+pub mod plan;
+pub mod schedule;

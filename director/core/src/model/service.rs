@@ -1,0 +1,177 @@
+//! Virtual services and their real servers.
+
+use super::Mark;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A virtual service: what arrives at its VIPs and ports gets its mark and goes to its servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name, the key in the configuration: 1 to 64 of `A-Z a-z 0-9 - _ .`
+    pub name: String,
+    /// Its firewall mark, given or derived from the name.
+    pub mark: Mark,
+    /// The cluster IPs, at least one.
+    pub vips: Vec<IpAddr>,
+    /// At least one; ranges of one protocol do not overlap.
+    pub ports: Vec<PortRange>,
+    /// How servers are chosen.
+    pub scheduler: Scheduler,
+    /// Clients stay with their server, if set.
+    pub persistence: Option<Persistence>,
+    /// What weight 0 and failed probes mean.
+    pub quiescence: Quiescence,
+    /// Names of the probes of its servers. All must pass. Empty: servers count as up.
+    pub probes: Vec<String>,
+    /// The real servers by name; may be empty.
+    pub servers: BTreeMap<String, RealServer>,
+}
+
+/// A closed range of ports of one protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortRange {
+    /// tcp or udp; "both" in the configuration makes one range of each.
+    pub protocol: Protocol,
+    /// First port, at least 1.
+    pub first: u16,
+    /// Last port, at least `first`.
+    pub last: u16,
+}
+
+/// Transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+impl Protocol {
+    /// Number in the IP header.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// How a server is chosen for a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduler {
+    /// Round robin: each server in turn, weights aside (weight 0 gets none).
+    Rr,
+    /// Weighted round robin: shares by weight, interleaved as LVS does.
+    Wrr,
+}
+
+impl Scheduler {
+    /// LVS's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rr => "rr",
+            Self::Wrr => "wrr",
+        }
+    }
+}
+
+/// Clients return to the server of their last connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// Life of an entry after its last new connection: 1 s to 31 days, whole seconds.
+    pub timeout: Duration,
+    /// Leading bits of an IPv4 client address that make one client: 1 to 32.
+    pub granularity_v4: u8,
+    /// Leading bits of an IPv6 client address that make one client: 1 to 128.
+    pub granularity_v6: u8,
+}
+
+/// What weight 0, a failed probe and removal mean. LVS's names; defaults all true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiescence {
+    /// A failed probe sets weight 0; false: it takes the server out as if it were not configured.
+    pub quiescent: bool,
+    /// A persistent client of a server with weight 0 goes elsewhere with its next connection; false: it returns
+    /// until its entry ages out.
+    pub expire_quiescent_template: bool,
+    /// Connections of a dead or removed server end at once; false: they are left alone.
+    pub expire_nodest_conn: bool,
+}
+
+impl Default for Quiescence {
+    fn default() -> Self {
+        Self { quiescent: true, expire_quiescent_template: true, expire_nodest_conn: true }
+    }
+}
+
+/// A real server of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealServer {
+    /// Its name, the key in the configuration.
+    pub name: String,
+    /// Its addresses: one, or one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// What becomes of the destination port.
+    pub ports: PortMap,
+    /// Configured weight.
+    pub weight: Weight,
+}
+
+impl RealServer {
+    /// Its address in the family of `vip`.
+    #[must_use]
+    pub fn address_for(&self, vip: IpAddr) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| address.is_ipv4() == vip.is_ipv4())
+    }
+}
+
+/// What becomes of the destination port on the way to a real server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortMap {
+    /// It stays.
+    Keep,
+    /// Every port of the service becomes this one.
+    All(u16),
+    /// Service port to server port; others stay. Only with services that have listed ports or ranges of at most
+    /// 1,024 ports in all.
+    Table(BTreeMap<u16, u16>),
+}
+
+impl PortMap {
+    /// The server's port for `port` of the service.
+    #[must_use]
+    pub fn map(&self, port: u16) -> u16 {
+        match self {
+            Self::Keep => port,
+            Self::All(all) => *all,
+            Self::Table(table) => table.get(&port).copied().unwrap_or(port),
+        }
+    }
+}
+
+/// A server's share: 0 to 65535, where 0 is quiescent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Weight(u16);
+
+impl Weight {
+    /// No new connections.
+    pub const ZERO: Self = Self(0);
+    /// What a server has that names no weight.
+    pub const DEFAULT: Self = Self(1);
+
+    /// Any 16-bit number is a weight, as in LVS.
+    #[must_use]
+    pub fn new(value: u16) -> Self {
+        Self(value)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}

@@ -1,0 +1,124 @@
+//! What the outside asks of the running director: the API sends, the control loop answers.
+
+use crate::status::Status;
+use tokio::sync::{mpsc, oneshot};
+
+/// A request and where its answer goes.
+#[derive(Debug)]
+pub enum Command {
+    /// The whole picture, counters read afresh.
+    Status(oneshot::Sender<Status>),
+    /// Sets or changes the override of a server; answered once the kernel has it.
+    Override {
+        /// The service's name.
+        service: String,
+        /// The server's name.
+        server: String,
+        /// What shall change.
+        change: OverrideChange,
+        /// Outcome.
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    /// Reads the configuration file again; answered once the kernel has it, or with what is wrong with it.
+    Reload(oneshot::Sender<Result<(), CommandError>>),
+}
+
+/// What an operator wants of a server at run time. Survives reload and restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverrideChange {
+    /// This weight in place of the configured one.
+    Weight(u16),
+    /// No new connections until enabled again; established ones go on.
+    Drain,
+    /// Ends a drain.
+    Enable,
+    /// Back to what the configuration says.
+    Reset,
+}
+
+/// Why a request was not carried out. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such service.
+    #[error("there is no service named {name:?}{}", hint(.suggestion))]
+    UnknownService {
+        /// What was asked for.
+        name: String,
+        /// A name that is close.
+        suggestion: Option<String>,
+    },
+    /// No such server in that service.
+    #[error("service {service:?} has no server named {name:?}{}", hint(.suggestion))]
+    UnknownServer {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        name: String,
+        /// A name that is close.
+        suggestion: Option<String>,
+    },
+    /// The configuration file does not hold; the text is the report, one error a paragraph.
+    #[error("the configuration was not loaded, the old one stays:\n{0}")]
+    Configuration(String),
+    /// The kernel refused the transaction.
+    #[error("the kernel refused the change: {0}")]
+    Kernel(String),
+    /// The state file could not be written, so the change would not survive a restart.
+    #[error("the change could not be recorded: {0}")]
+    State(String),
+    /// The control loop is gone.
+    #[error("the director is stopping")]
+    Stopping,
+}
+
+fn hint(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+/// The API's end: cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle(mpsc::Sender<Command>);
+
+impl Handle {
+    /// A handle and the control loop's end.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), receiver)
+    }
+
+    /// The whole picture.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopping`].
+    pub async fn status(&self) -> Result<Status, CommandError> {
+        self.ask(Command::Status).await
+    }
+
+    /// Changes a server's override.
+    ///
+    /// # Errors
+    /// The name is unknown, or the kernel or the state file refused.
+    pub async fn change(
+        &self,
+        service: String,
+        server: String,
+        change: OverrideChange,
+    ) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Override { service, server, change, reply }).await?
+    }
+
+    /// Reads the configuration file again.
+    ///
+    /// # Errors
+    /// The file does not hold, or the kernel refused.
+    pub async fn reload(&self) -> Result<(), CommandError> {
+        self.ask(Command::Reload).await?
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(command(reply)).await.map_err(|_| CommandError::Stopping)?;
+        answer.await.map_err(|_| CommandError::Stopping)
+    }
+}

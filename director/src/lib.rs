@@ -1,0 +1,4 @@
+//! The director: the daemon and its command line. All I/O is here; decisions are made in `director-core`.
+
+pub mod command;
+pub mod status;

@@ -1,0 +1,202 @@
+//! The director's state as it is shown: the API's JSON, the tables of the command line and the metrics all come
+//! from here.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Everything at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of this director.
+    pub node: String,
+    /// Version of the daemon.
+    pub version: String,
+    /// Seconds since the daemon started.
+    pub uptime_seconds: u64,
+    /// The configuration in force.
+    pub configuration: ConfigurationStatus,
+    /// What reconciling has done.
+    pub reconcile: ReconcileStatus,
+    /// Kernel settings that matter.
+    pub settings: Vec<SettingStatus>,
+    /// Addresses that the director looks after.
+    pub addresses: Vec<AddressStatus>,
+    /// Virtual services by name.
+    pub services: Vec<ServiceStatus>,
+    /// Management addresses by name.
+    pub management: Vec<ManagementStatus>,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationStatus {
+    /// Path of the file.
+    pub path: String,
+    /// Hash of the text in force, 16 hexadecimal digits.
+    pub hash: String,
+    /// Seconds since it was loaded.
+    pub age_seconds: u64,
+    /// Why the last reload was refused, if it was.
+    pub error: Option<String>,
+    /// Reloads that were carried out since the daemon started.
+    pub reloads: u64,
+    /// Reloads that were refused since the daemon started.
+    pub refused: u64,
+}
+
+/// What reconciling has done since the daemon started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReconcileStatus {
+    /// Runs, also those that found nothing to do.
+    pub runs: u64,
+    /// Runs that failed.
+    pub failures: u64,
+    /// The last failure, until a run succeeds.
+    pub error: Option<String>,
+    /// Repairs of what somebody else changed, by kind: `ruleset`, `address`, `setting`.
+    pub drift_repairs: BTreeMap<String, u64>,
+    /// Duration of the last run that changed something, in seconds.
+    pub last_seconds: f64,
+}
+
+/// A kernel setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingStatus {
+    /// Name as in sysctl, `net.ipv4.ip_forward`.
+    pub name: String,
+    /// What the director wants.
+    pub wanted: String,
+    /// What the kernel has; `None` if the kernel has no such setting.
+    pub actual: Option<String>,
+}
+
+/// An address that the director looks after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// The address.
+    pub address: IpAddr,
+    /// Its interface.
+    pub interface: String,
+    /// It is there.
+    pub present: bool,
+    /// The director added it, and so removes it when it is no longer wanted.
+    pub ours: bool,
+}
+
+/// A virtual service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its firewall mark.
+    pub mark: u32,
+    /// Its cluster IPs.
+    pub vips: Vec<IpAddr>,
+    /// Its ports, as `tcp 25,80,443` or `udp 1000-2000`.
+    pub ports: Vec<String>,
+    /// LVS's name of the scheduler.
+    pub scheduler: String,
+    /// Persistence timeout, if it is persistent.
+    pub persistence_seconds: Option<u64>,
+    /// Leading bits of a client's IPv4 address that make one client.
+    pub granularity_v4: Option<u8>,
+    /// Leading bits of a client's IPv6 address that make one client.
+    pub granularity_v6: Option<u8>,
+    /// Its real servers by name.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// A real server of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its port mapping as text: empty, `8080` or `80->8080`.
+    pub port_map: String,
+    /// What it is good for now.
+    pub state: ServerState,
+    /// Why, in words.
+    pub reason: String,
+    /// Weight in force: 0 if it gets no new connections.
+    pub weight: u16,
+    /// Weight in the configuration file.
+    pub configured_weight: u16,
+    /// Weight set at run time.
+    pub override_weight: Option<u16>,
+    /// Drained by an operator.
+    pub drained: bool,
+    /// What its probes say; empty if it has none.
+    pub probes: Vec<ProbeStatus>,
+    /// What it has carried.
+    pub traffic: TrafficStatus,
+}
+
+/// State of a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerState {
+    /// Takes new connections.
+    Up,
+    /// Its probes fail.
+    Down,
+    /// An operator drains it.
+    Drained,
+    /// Its weight is 0.
+    Quiescent,
+}
+
+/// Verdict of one probe of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    /// The probe's name.
+    pub name: String,
+    /// The server passes it.
+    pub up: bool,
+    /// The last outcome in words.
+    pub reason: String,
+    /// Duration of the last attempt in microseconds; `None` before the first.
+    pub latency_micros: Option<u64>,
+    /// Attempts so far.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+/// What a server has carried for a service. Totals never run backwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficStatus {
+    /// Connections scheduled so far.
+    pub connections: u64,
+    /// Established now.
+    pub active: u64,
+    /// In another state now: opening, closing, or udp.
+    pub inactive: u64,
+    /// Packets from clients; 0 while accounting is off.
+    pub packets_in: u64,
+    /// Packets to clients.
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+}
+
+/// A management address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagementStatus {
+    /// Its name.
+    pub name: String,
+    /// Its mark.
+    pub mark: u32,
+    /// What clients call.
+    pub vip: IpAddr,
+    /// Name of the server behind it.
+    pub server: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// What it has carried.
+    pub traffic: TrafficStatus,
+}
