@@ -1,1 +1,74 @@
-//! plan
+//! The ruleset that carries out a model.
+//!
+//! ```text
+//! nat prerouting ── vips4: VIP . proto . port ─▶ svc-NAME-4 ── mark, next slot ─▶ pick4 ── slot ─▶ destination ─▶ dnat
+//!                │                                   └─ persistent: return4-… (entry ─▶ dnat), else stick4-…
+//!                └─ addresses4: VIP ─▶ undeclared (refused), or management-NAME ─▶ deliver4
+//! nat postrouting ── masquerade, hairpin                                     (only where configured)
+//! ```
+//!
+//! Nat chains see a connection's first packet only, so established traffic meets none of this. A service is one
+//! chain a family with at most two rules; what it needs besides are elements of maps that all services share. So
+//! a change of one service is a [`service`] part of the ruleset, compared and applied on its own.
+
+mod layout;
+mod names;
+mod service;
+mod skeleton;
+#[cfg(test)]
+mod tests;
+
+pub use layout::Layout;
+pub use service::service;
+pub use skeleton::skeleton;
+
+use crate::availability::Availability;
+use crate::ids::Registry;
+use crate::model::{Model, Node, Service, Weight};
+use director_nft::ir::Ruleset;
+use std::collections::BTreeMap;
+
+/// Availability of a service's servers by name. A server that is missing counts as removed.
+pub type Servers = BTreeMap<String, Availability>;
+
+/// The whole ruleset: the skeleton and every service.
+#[must_use]
+pub fn ruleset(
+    layout: &Layout,
+    model: &Model,
+    node: &Node,
+    registry: &Registry,
+    availability: &BTreeMap<String, Servers>,
+) -> Ruleset {
+    let none = Servers::new();
+    let mut ruleset = skeleton(layout, model, node, registry);
+    for it in model.services.values() {
+        let servers = availability.get(&it.name).unwrap_or(&none);
+        ruleset.merge(service(layout, it, registry, servers));
+    }
+    ruleset
+}
+
+/// How many slots a service takes in both families together.
+#[must_use]
+pub fn slot_count(service: &Service, servers: &Servers) -> usize {
+    [false, true].map(|ipv6| turn(service, servers, ipv6).len()).iter().sum()
+}
+
+/// One turn through the servers that serve a family: their names in slot order.
+fn turn<'a>(service: &'a Service, servers: &Servers, ipv6: bool) -> Vec<&'a str> {
+    if !service.vips.iter().any(|vip| vip.is_ipv6() == ipv6) {
+        return Vec::new();
+    }
+    let candidates: Vec<(&str, Weight)> = service
+        .servers
+        .values()
+        .filter(|server| server.addresses.iter().any(|address| address.is_ipv6() == ipv6))
+        .map(|server| {
+            let weight = servers.get(&server.name).map_or(Weight::ZERO, |it| it.weight);
+            (server.name.as_str(), weight)
+        })
+        .collect();
+    let weights: Vec<Weight> = candidates.iter().map(|(_, weight)| *weight).collect();
+    crate::schedule::slots(service.scheduler, &weights).into_iter().map(|owner| candidates[owner].0).collect()
+}

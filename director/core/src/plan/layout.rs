@@ -1,0 +1,183 @@
+//! Which maps and chains a model needs, and how large the maps are.
+
+use super::names::{FAMILIES, FamilyNames, Profile, SLOTS};
+use crate::model::{Model, PortMap, Service};
+use director_nft::ir::{DataType, Map, MapData, MapSpec, Ruleset};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Smallest size of a map: room to grow without being made anew.
+const SMALLEST: usize = 512;
+
+/// How often the kernel frees persistence entries that timed out.
+const GC_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The maps of a model, and the shared chains it needs.
+///
+/// A fixed size picks the kernel's cheaper hash, but is set once for a map's life: so sizes are rounded up
+/// generously, and a layout that has become too small is told by [`Layout::fits`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    specs: BTreeMap<&'static str, MapSpec>,
+    profiles: BTreeSet<Profile>,
+    slots: usize,
+}
+
+impl Layout {
+    /// The layout for `model` whose services take `slots` slots now ([`super::slot_count`]). Maps get no smaller
+    /// than `previous` has them, so that a shrinking model changes nothing.
+    #[must_use]
+    pub fn new(model: &Model, slots: usize, previous: Option<&Self>) -> Self {
+        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new(), slots: 0 };
+        for names in &FAMILIES {
+            layout.family(model, names);
+        }
+        layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
+        if let Some(previous) = previous {
+            layout.keep_sizes(previous);
+        }
+        layout.slots = layout.specs.get(SLOTS).and_then(|spec| spec.size).map_or(0, |size| size as usize);
+        layout
+    }
+
+    /// True if the slot map has room for `slots` slots.
+    #[must_use]
+    pub fn fits(&self, slots: usize) -> bool {
+        slots <= self.slots
+    }
+
+    /// Names of the maps whose elements count connections.
+    pub fn counting_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.specs.iter().filter(|(_, spec)| spec.counter).map(|(name, _)| *name)
+    }
+
+    /// Names of the maps that hold persistence entries.
+    pub fn persistence_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.specs.iter().filter(|(_, spec)| spec.dynamic).map(|(name, _)| *name)
+    }
+
+    pub(super) fn has(&self, map: &str) -> bool {
+        self.specs.contains_key(map)
+    }
+
+    pub(super) fn profiles(&self) -> impl Iterator<Item = Profile> + '_ {
+        self.profiles.iter().copied()
+    }
+
+    /// Every map of the layout, empty.
+    pub(super) fn maps(&self) -> Ruleset {
+        let maps = self.specs.iter().map(|(name, spec)| {
+            ((*name).to_owned(), Map { spec: spec.clone(), elements: BTreeMap::new() })
+        });
+        Ruleset { chains: BTreeMap::new(), maps: maps.collect() }
+    }
+
+    fn family(&mut self, model: &Model, names: &FamilyNames) {
+        use DataType::{InetProto, InetService, Mark};
+        let needs = Needs::of(model, names.ipv6);
+        if needs.addresses == 0 {
+            return;
+        }
+        let address = if names.ipv6 { DataType::Ipv6Addr } else { DataType::Ipv4Addr };
+        self.add(names.vips, &[address, InetProto, InetService], MapData::Verdict, needs.ports);
+        if needs.ranges {
+            let spec = MapSpec {
+                key: vec![address, InetProto, InetService],
+                data: MapData::Verdict,
+                interval: true,
+                ..MapSpec::default()
+            };
+            self.specs.insert(names.ranges, spec);
+        }
+        self.add(names.addresses, &[address], MapData::Verdict, needs.addresses);
+        self.add(names.dests, &[Mark], MapData::Values(vec![address]), needs.dests);
+        self.count(names.dests);
+        if needs.port_dests > 0 {
+            let data = MapData::Values(vec![address, InetService]);
+            self.add(names.port_dests, &[Mark, InetService], data, needs.port_dests);
+            self.count(names.port_dests);
+        }
+        if !needs.profiles.is_empty() {
+            let spec = MapSpec {
+                key: vec![address, Mark],
+                data: MapData::Values(vec![Mark]),
+                dynamic: true,
+                timeout: true,
+                gc_interval: Some(GC_INTERVAL),
+                size: Some(model.persistence_limit),
+                ..MapSpec::default()
+            };
+            self.specs.insert(names.persist, spec);
+            self.profiles.extend(needs.profiles);
+        }
+    }
+
+    fn add(&mut self, name: &'static str, key: &[DataType], data: MapData, elements: usize) {
+        let size = (elements + elements / 4).max(SMALLEST).next_power_of_two();
+        let size = Some(u32::try_from(size).unwrap_or(u32::MAX));
+        self.specs.insert(name, MapSpec { key: key.to_vec(), data, size, ..MapSpec::default() });
+    }
+
+    fn count(&mut self, name: &'static str) {
+        if let Some(spec) = self.specs.get_mut(name) {
+            spec.counter = true;
+        }
+    }
+
+    fn keep_sizes(&mut self, previous: &Self) {
+        for (name, spec) in &mut self.specs {
+            if let Some(old) = previous.specs.get(name).filter(|old| !old.dynamic) {
+                spec.size = spec.size.max(old.size);
+            }
+        }
+    }
+}
+
+/// What a family needs room for.
+#[derive(Default)]
+struct Needs {
+    ports: usize,
+    ranges: bool,
+    addresses: usize,
+    dests: usize,
+    port_dests: usize,
+    profiles: BTreeSet<Profile>,
+}
+
+impl Needs {
+    fn of(model: &Model, ipv6: bool) -> Self {
+        let mut needs = Self {
+            addresses: model.public_addresses().iter().filter(|address| address.is_ipv6() == ipv6).count(),
+            dests: model.management.values().filter(|it| it.vip.is_ipv6() == ipv6).count(),
+            ..Self::default()
+        };
+        for service in model.services.values() {
+            let vips = service.vips.iter().filter(|vip| vip.is_ipv6() == ipv6).count();
+            if vips == 0 {
+                continue;
+            }
+            let mapped = maps_ports(service);
+            let single = service.ports.iter().filter(|range| range.first == range.last).count();
+            needs.ports += vips * single;
+            needs.ranges |= single < service.ports.len();
+            needs.dests += service.servers.len();
+            if mapped {
+                needs.port_dests += service.servers.len() * distinct_ports(service).len();
+            }
+            if let Some(persistence) = service.persistence {
+                needs.profiles.insert(Profile::of(persistence, ipv6, mapped));
+            }
+        }
+        needs
+    }
+}
+
+/// True if a server of the service has another port than the service.
+pub(super) fn maps_ports(service: &Service) -> bool {
+    service.servers.values().any(|server| server.ports != PortMap::Keep)
+}
+
+/// Every port of the service, whatever the protocol.
+pub(super) fn distinct_ports(service: &Service) -> BTreeSet<u16> {
+    service.ports.iter().flat_map(|range| range.first..=range.last).collect()
+}

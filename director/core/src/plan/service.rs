@@ -1,0 +1,145 @@
+//! One service's part of the ruleset.
+
+use super::layout::{Layout, distinct_ports, maps_ports};
+use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
+use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
+use super::{Servers, turn};
+use crate::ids::Registry;
+use crate::model::{PortRange, RealServer, Service};
+use director_nft::ir::{
+    Chain, Datum, Element, ElementData, Expression, Key, KeyPart, Numgen, NumgenMode, Rule, Ruleset, Statement,
+    Verdict,
+};
+
+/// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
+/// parts of one service differ by elements and rules only.
+#[must_use]
+pub fn service(layout: &Layout, service: &Service, registry: &Registry, servers: &Servers) -> Ruleset {
+    let mut part = layout.maps();
+    for names in FAMILIES.iter().filter(|names| service.vips.iter().any(|vip| vip.is_ipv6() == names.ipv6)) {
+        ports(&mut part, names, service);
+        let slots = slots(&mut part, names, service, registry, servers);
+        destinations(&mut part, names, service, registry, servers);
+        let rules = rules(names, service, slots);
+        part.chains.insert(service_chain(&service.name, names.ipv6), Chain { base: None, rules });
+    }
+    part
+}
+
+/// First slot and number of slots of a service in a family.
+type SlotRange = (u32, u32);
+
+fn ports(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
+    for vip in service.vips.iter().filter(|vip| vip.is_ipv6() == names.ipv6) {
+        for range in &service.ports {
+            let verdict = Verdict::Goto(service_chain(&service.name, names.ipv6));
+            let element =
+                Element { data: Some(ElementData::Verdict(verdict)), comment: Some(service.name.clone()) };
+            let map = if range.first == range.last { names.vips } else { names.ranges };
+            insert(part, map, vip_key(datum(*vip), *range), element);
+        }
+    }
+}
+
+fn vip_key(vip: Datum, range: PortRange) -> Key {
+    let port = if range.first == range.last {
+        KeyPart::Value(Datum::Port(range.first))
+    } else {
+        KeyPart::Range(Datum::Port(range.first), Datum::Port(range.last))
+    };
+    Key(vec![KeyPart::Value(vip), KeyPart::Value(Datum::Proto(range.protocol.number())), port])
+}
+
+fn slots(
+    part: &mut Ruleset,
+    names: &FamilyNames,
+    service: &Service,
+    registry: &Registry,
+    servers: &Servers,
+) -> Option<SlotRange> {
+    let first = registry.service(&service.name)?.first_slot(names.ipv6);
+    let owners = turn(service, servers, names.ipv6).into_iter();
+    let ids: Vec<u32> =
+        owners.filter_map(|owner| registry.server(&service.name, owner)).map(|id| id.get()).collect();
+    let mut count = 0;
+    for (slot, id) in (first..).zip(ids) {
+        let data = Some(ElementData::Values(vec![Datum::Mark(id)]));
+        insert(part, SLOTS, Key::of([Datum::Mark(slot)]), Element { data, comment: None });
+        count += 1;
+    }
+    Some((first, count))
+}
+
+/// Destinations that a new connection may go to, by a slot or by a persistence entry.
+fn destinations(
+    part: &mut Ruleset,
+    names: &FamilyNames,
+    service: &Service,
+    registry: &Registry,
+    servers: &Servers,
+) {
+    let open = |server: &&RealServer| {
+        servers.get(&server.name).is_some_and(|it| it.admits_returning || it.weight.get() > 0)
+    };
+    for server in service.servers.values().filter(open) {
+        let address = server.addresses.iter().find(|address| address.is_ipv6() == names.ipv6);
+        let (Some(address), Some(id)) = (address, registry.server(&service.name, &server.name)) else {
+            continue;
+        };
+        let comment = Some(label(&service.name, &server.name));
+        if !maps_ports(service) {
+            let data = Some(ElementData::Values(vec![datum(*address)]));
+            insert(part, names.dests, Key::of([Datum::Mark(id.get())]), Element { data, comment });
+            continue;
+        }
+        for port in distinct_ports(service) {
+            let mapped = Datum::Port(server.ports.map(port));
+            let data = Some(ElementData::Values(vec![datum(*address), mapped]));
+            let key = Key::of([Datum::Mark(id.get()), Datum::Port(port)]);
+            insert(part, names.port_dests, key, Element { data, comment: comment.clone() });
+        }
+    }
+}
+
+fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Vec<Rule> {
+    let mapped = maps_ports(service);
+    let profile = service.persistence.map(|persistence| Profile::of(persistence, names.ipv6, mapped));
+    let mark = set_meta_mark(service.mark.get());
+    let next = match (&profile, mapped) {
+        (Some(profile), _) => profile.sticking(),
+        (None, true) => names.pick_ports.to_owned(),
+        (None, false) => names.pick.to_owned(),
+    };
+    let (mut schedule, comment) = match slots {
+        Some((offset, modulus)) if modulus > 0 => {
+            let numgen = Numgen { mode: NumgenMode::Increment, modulus, offset };
+            let next = Statement::Verdict(Verdict::Goto(next));
+            let comment = format!("{} {}, {modulus} slots", service.name, service.scheduler.name());
+            (vec![set_ct_mark(Expression::Numgen(numgen)), next], comment)
+        }
+        _ => {
+            let refuse = Statement::Verdict(Verdict::Goto(NO_SERVER.to_owned()));
+            (vec![refuse], format!("{}: no server takes new connections", service.name))
+        }
+    };
+    match profile {
+        None => {
+            schedule.insert(0, mark);
+            vec![commented(schedule, &comment)]
+        }
+        Some(profile) => {
+            let returning = vec![mark, Statement::Verdict(Verdict::Jump(profile.returning()))];
+            vec![
+                commented(returning, &format!("{}: returning clients", service.name)),
+                commented(schedule, &comment),
+            ]
+        }
+    }
+}
+
+/// `service/server`, shortened to what a comment may hold.
+fn label(service: &str, server: &str) -> String {
+    let mut label = format!("{service}/{server}");
+    label.truncate(127);
+    label
+}
