@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::iter::Sum;
 use std::net::IpAddr;
 
 /// Everything at a glance.
@@ -71,6 +72,14 @@ pub struct SettingStatus {
     pub actual: Option<String>,
 }
 
+impl SettingStatus {
+    /// The kernel has something else than the director wants.
+    #[must_use]
+    pub fn deviates(&self) -> bool {
+        self.actual.as_ref() != Some(&self.wanted)
+    }
+}
+
 /// An address that the director looks after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressStatus {
@@ -105,6 +114,14 @@ pub struct ServiceStatus {
     pub granularity_v6: Option<u8>,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
+}
+
+impl ServiceStatus {
+    /// What its present servers have carried together.
+    #[must_use]
+    pub fn traffic(&self) -> TrafficStatus {
+        self.servers.iter().map(|server| server.traffic).sum()
+    }
 }
 
 /// A real server of a service.
@@ -148,6 +165,22 @@ pub enum ServerState {
     Quiescent,
 }
 
+impl ServerState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Down, Self::Drained, Self::Quiescent];
+
+    /// The word that the API, the tables and the metrics use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Drained => "drained",
+            Self::Quiescent => "quiescent",
+        }
+    }
+}
+
 /// Verdict of one probe of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeStatus {
@@ -182,6 +215,20 @@ pub struct TrafficStatus {
     pub bytes_in: u64,
     /// Bytes to clients.
     pub bytes_out: u64,
+}
+
+impl Sum for TrafficStatus {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        each.fold(Self::default(), |sum, one| Self {
+            connections: sum.connections.saturating_add(one.connections),
+            active: sum.active.saturating_add(one.active),
+            inactive: sum.inactive.saturating_add(one.inactive),
+            packets_in: sum.packets_in.saturating_add(one.packets_in),
+            packets_out: sum.packets_out.saturating_add(one.packets_out),
+            bytes_in: sum.bytes_in.saturating_add(one.bytes_in),
+            bytes_out: sum.bytes_out.saturating_add(one.bytes_out),
+        })
+    }
 }
 
 /// A management address.

@@ -1,0 +1,270 @@
+//! The director's metrics: [`ALL`] names every one, [`render`] prints them from one picture of the state.
+//!
+//! Totals are kept by the kernel and the control loop; a scrape only copies them, so a restart of nothing but the
+//! API loses none of them.
+
+mod families;
+
+use crate::status::{ProbeStatus, ServerState, ServerStatus, ServiceStatus, Status, TrafficStatus};
+use families::Families;
+use prometheus::{Registry, TextEncoder};
+
+/// The content type of what [`render`] makes.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Kind of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Never runs backwards but on a restart.
+    Counter,
+    /// A figure of the moment.
+    Gauge,
+}
+
+/// A metric as documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells, with the unit.
+    pub help: &'static str,
+}
+
+/// Names each metric once: a constant for the code, and all of them in [`ALL`].
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(const $id: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+
+        /// Every metric in the order in which they are printed.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO = Gauge "director_build_info" ["version"] "Always 1; the version of the daemon.";
+    UPTIME = Gauge "director_uptime_seconds" [] "Seconds since the daemon started.";
+
+    CONFIG_INFO = Gauge "director_config_info" ["hash"] "Always 1; the hash of the configuration in force.";
+    CONFIG_AGE = Gauge "director_config_age_seconds" [] "Seconds since the configuration in force was loaded.";
+    CONFIG_RELOADS = Counter "director_config_reloads_total" ["result"]
+        "Reloads of the configuration: result ok, or refused.";
+    CONFIG_REFUSED = Gauge "director_config_last_reload_refused" []
+        "1 if the last reload was refused, so that the configuration in force is not the file's.";
+
+    RECONCILE_RUNS = Counter "director_reconcile_runs_total" []
+        "Comparisons of what shall be with what is, also those that found nothing to do.";
+    RECONCILE_FAILURES = Counter "director_reconcile_failures_total" [] "Reconcile runs that failed.";
+    RECONCILE_FAILING = Gauge "director_reconcile_failing" [] "1 if the last reconcile run failed.";
+    RECONCILE_SECONDS = Gauge "director_reconcile_last_seconds" []
+        "Duration of the last reconcile run that changed something, in seconds.";
+    DRIFT_REPAIRS = Counter "director_drift_repairs_total" ["kind"]
+        "Repairs of what somebody else changed: kind ruleset, address, or setting.";
+    SETTING_DEVIATES = Gauge "director_setting_deviates" ["name"]
+        "1 if a kernel setting is not what the director wants.";
+    ADDRESS_PRESENT = Gauge "director_address_present" ["address", "interface"]
+        "1 if an address that the director looks after is on its interface.";
+
+    SERVICE_INFO = Gauge "director_service_info" ["service", "mark", "scheduler"]
+        "Always 1; a virtual service with its firewall mark and scheduler.";
+    SERVICE_SERVERS_UP = Gauge "director_service_servers_up" ["service"]
+        "Real servers of a service that take new connections.";
+    SERVICE_CONNECTIONS = Counter "director_service_connections_total" ["service"]
+        "Connections scheduled, over the servers that a service has now.";
+    SERVICE_ACTIVE = Gauge "director_service_active_connections" ["service"]
+        "Established connections of a service.";
+    SERVICE_INACTIVE = Gauge "director_service_inactive_connections" ["service"]
+        "Connections of a service in another state: opening, closing, or udp.";
+    SERVICE_PACKETS = Counter "director_service_packets_total" ["service", "direction"]
+        "Packets from (in) and to (out) clients, over the servers that a service has now.";
+    SERVICE_BYTES = Counter "director_service_bytes_total" ["service", "direction"]
+        "Bytes from (in) and to (out) clients, over the servers that a service has now.";
+
+    SERVER_STATE = Gauge "director_server_state" ["service", "server", "state"]
+        "1 for the state that a real server is in: up, down, drained, or quiescent.";
+    SERVER_WEIGHT = Gauge "director_server_weight" ["service", "server"]
+        "Weight in force; 0 if the server gets no new connections.";
+    SERVER_CONFIGURED_WEIGHT = Gauge "director_server_configured_weight" ["service", "server"]
+        "Weight in the configuration file.";
+    SERVER_OVERRIDDEN = Gauge "director_server_overridden" ["service", "server"]
+        "1 if an operator set a weight or a drain that the configuration file does not have.";
+    SERVER_CONNECTIONS = Counter "director_server_connections_total" ["service", "server"]
+        "Connections scheduled to a real server.";
+    SERVER_ACTIVE = Gauge "director_server_active_connections" ["service", "server"]
+        "Established connections of a real server.";
+    SERVER_INACTIVE = Gauge "director_server_inactive_connections" ["service", "server"]
+        "Connections of a real server in another state: opening, closing, or udp.";
+    SERVER_PACKETS = Counter "director_server_packets_total" ["service", "server", "direction"]
+        "Packets from (in) and to (out) clients; 0 while accounting is off.";
+    SERVER_BYTES = Counter "director_server_bytes_total" ["service", "server", "direction"]
+        "Bytes from (in) and to (out) clients; 0 while accounting is off.";
+
+    PROBE_UP = Gauge "director_probe_up" ["service", "server", "probe"] "1 if a real server passes a probe.";
+    PROBE_ATTEMPTS = Counter "director_probe_attempts_total" ["service", "server", "probe"]
+        "Attempts of a probe.";
+    PROBE_FAILURES = Counter "director_probe_failures_total" ["service", "server", "probe"]
+        "Attempts of a probe that failed.";
+    PROBE_LATENCY = Gauge "director_probe_latency_seconds" ["service", "server", "probe"]
+        "Duration of a probe's last attempt in seconds; absent before the first.";
+
+    MANAGEMENT_CONNECTIONS = Counter "director_management_connections_total" ["management", "server"]
+        "Connections to a management address.";
+    MANAGEMENT_ACTIVE = Gauge "director_management_active_connections" ["management", "server"]
+        "Established connections to a management address.";
+    MANAGEMENT_INACTIVE = Gauge "director_management_inactive_connections" ["management", "server"]
+        "Connections to a management address in another state: opening, closing, or udp.";
+    MANAGEMENT_PACKETS = Counter "director_management_packets_total" ["management", "server", "direction"]
+        "Packets from (in) and to (out) clients of a management address; 0 while accounting is off.";
+    MANAGEMENT_BYTES = Counter "director_management_bytes_total" ["management", "server", "direction"]
+        "Bytes from (in) and to (out) clients of a management address; 0 while accounting is off.";
+}
+
+/// Kinds of drift that are always shown, so that the first repair counts as an increase.
+const DRIFT_KINDS: [&str; 3] = ["ruleset", "address", "setting"];
+
+/// The metrics of `status`, and after them what else `registry` holds, in Prometheus's text format.
+///
+/// # Errors
+/// The registry holds something that has no text form.
+pub fn render(status: &Status, registry: &Registry) -> Result<String, prometheus::Error> {
+    let mut families = Families::default();
+    daemon(&mut families, status);
+    for service in &status.services {
+        self::service(&mut families, service);
+    }
+    for management in &status.management {
+        let labels = [management.name.as_str(), management.server.as_str()];
+        traffic(&mut families, &MANAGEMENT_TRAFFIC, &labels, &management.traffic);
+    }
+    let mut all = families.into_proto();
+    all.extend(registry.gather());
+    TextEncoder::new().encode_to_string(&all)
+}
+
+fn daemon(families: &mut Families, status: &Status) {
+    families.set(BUILD_INFO, &[&status.version], 1.0);
+    families.set(UPTIME, &[], count(status.uptime_seconds));
+
+    let configuration = &status.configuration;
+    families.set(CONFIG_INFO, &[&configuration.hash], 1.0);
+    families.set(CONFIG_AGE, &[], count(configuration.age_seconds));
+    families.set(CONFIG_RELOADS, &["ok"], count(configuration.reloads));
+    families.set(CONFIG_RELOADS, &["refused"], count(configuration.refused));
+    families.set(CONFIG_REFUSED, &[], flag(configuration.error.is_some()));
+
+    let reconcile = &status.reconcile;
+    families.set(RECONCILE_RUNS, &[], count(reconcile.runs));
+    families.set(RECONCILE_FAILURES, &[], count(reconcile.failures));
+    families.set(RECONCILE_FAILING, &[], flag(reconcile.error.is_some()));
+    families.set(RECONCILE_SECONDS, &[], reconcile.last_seconds);
+    for kind in DRIFT_KINDS.iter().filter(|kind| !reconcile.drift_repairs.contains_key(**kind)) {
+        families.set(DRIFT_REPAIRS, &[kind], 0.0);
+    }
+    for (kind, repairs) in &reconcile.drift_repairs {
+        families.set(DRIFT_REPAIRS, &[kind], count(*repairs));
+    }
+
+    for setting in &status.settings {
+        families.set(SETTING_DEVIATES, &[&setting.name], flag(setting.deviates()));
+    }
+    for address in &status.addresses {
+        let labels = [address.address.to_string(), address.interface.clone()];
+        families.set(ADDRESS_PRESENT, &labels.each_ref().map(String::as_str), flag(address.present));
+    }
+}
+
+fn service(families: &mut Families, service: &ServiceStatus) {
+    let name = service.name.as_str();
+    families.set(SERVICE_INFO, &[name, &service.mark.to_string(), &service.scheduler], 1.0);
+    let up = service.servers.iter().filter(|server| server.state == ServerState::Up).count();
+    families.set(SERVICE_SERVERS_UP, &[name], up as f64);
+    traffic(families, &SERVICE_TRAFFIC, &[name], &service.traffic());
+    for server in &service.servers {
+        self::server(families, name, server);
+    }
+}
+
+fn server(families: &mut Families, service: &str, server: &ServerStatus) {
+    let labels = [service, server.name.as_str()];
+    for state in ServerState::ALL {
+        families.set(SERVER_STATE, &[service, &server.name, state.name()], flag(server.state == state));
+    }
+    families.set(SERVER_WEIGHT, &labels, f64::from(server.weight));
+    families.set(SERVER_CONFIGURED_WEIGHT, &labels, f64::from(server.configured_weight));
+    families.set(SERVER_OVERRIDDEN, &labels, flag(server.drained || server.override_weight.is_some()));
+    traffic(families, &SERVER_TRAFFIC, &labels, &server.traffic);
+    for probe in &server.probes {
+        self::probe(families, &[service, &server.name, &probe.name], probe);
+    }
+}
+
+fn probe(families: &mut Families, labels: &[&str], probe: &ProbeStatus) {
+    families.set(PROBE_UP, labels, flag(probe.up));
+    families.set(PROBE_ATTEMPTS, labels, count(probe.attempts));
+    families.set(PROBE_FAILURES, labels, count(probe.failures));
+    if let Some(micros) = probe.latency_micros {
+        families.set(PROBE_LATENCY, labels, count(micros) / 1e6);
+    }
+}
+
+/// The five metrics of something that carries traffic.
+struct TrafficMetrics {
+    connections: Metric,
+    active: Metric,
+    inactive: Metric,
+    packets: Metric,
+    bytes: Metric,
+}
+
+const SERVICE_TRAFFIC: TrafficMetrics = TrafficMetrics {
+    connections: SERVICE_CONNECTIONS,
+    active: SERVICE_ACTIVE,
+    inactive: SERVICE_INACTIVE,
+    packets: SERVICE_PACKETS,
+    bytes: SERVICE_BYTES,
+};
+
+const SERVER_TRAFFIC: TrafficMetrics = TrafficMetrics {
+    connections: SERVER_CONNECTIONS,
+    active: SERVER_ACTIVE,
+    inactive: SERVER_INACTIVE,
+    packets: SERVER_PACKETS,
+    bytes: SERVER_BYTES,
+};
+
+const MANAGEMENT_TRAFFIC: TrafficMetrics = TrafficMetrics {
+    connections: MANAGEMENT_CONNECTIONS,
+    active: MANAGEMENT_ACTIVE,
+    inactive: MANAGEMENT_INACTIVE,
+    packets: MANAGEMENT_PACKETS,
+    bytes: MANAGEMENT_BYTES,
+};
+
+fn traffic(families: &mut Families, metrics: &TrafficMetrics, labels: &[&str], traffic: &TrafficStatus) {
+    families.set(metrics.connections, labels, count(traffic.connections));
+    families.set(metrics.active, labels, count(traffic.active));
+    families.set(metrics.inactive, labels, count(traffic.inactive));
+    for (direction, packets, bytes) in
+        [("in", traffic.packets_in, traffic.bytes_in), ("out", traffic.packets_out, traffic.bytes_out)]
+    {
+        let labels = [labels, &[direction]].concat();
+        families.set(metrics.packets, &labels, count(packets));
+        families.set(metrics.bytes, &labels, count(bytes));
+    }
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
+/// Prometheus knows no other numbers than these; they are exact up to 2^53.
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! A status as of the Exchange farm, for the tests of everything that shows one.
+
+use crate::status::*;
+
+/// exchange1 is up, exchange2 drained; nothing needs attention.
+pub(crate) fn status() -> Status {
+    Status {
+        node: "lb1".into(),
+        version: "0.1.0".into(),
+        uptime_seconds: 7_500,
+        configuration: ConfigurationStatus {
+            path: "/etc/director/director.yaml".into(),
+            hash: "0123456789abcdef".into(),
+            age_seconds: 65,
+            error: None,
+            reloads: 2,
+            refused: 1,
+        },
+        reconcile: ReconcileStatus {
+            runs: 42,
+            failures: 1,
+            error: None,
+            drift_repairs: [("ruleset".into(), 2), ("address".into(), 1)].into(),
+            last_seconds: 0.0042,
+        },
+        settings: vec![SettingStatus {
+            name: "net.ipv4.ip_forward".into(),
+            wanted: "1".into(),
+            actual: Some("1".into()),
+        }],
+        addresses: vec![AddressStatus {
+            address: [192, 168, 1, 35].into(),
+            interface: "eth0".into(),
+            present: true,
+            ours: true,
+        }],
+        services: vec![ServiceStatus {
+            name: "exchange".into(),
+            mark: 80,
+            vips: vec![[192, 168, 1, 35].into()],
+            ports: vec!["tcp 25,80,443,465,587,717,2525".into()],
+            scheduler: "wrr".into(),
+            persistence_seconds: Some(600),
+            granularity_v4: Some(32),
+            granularity_v6: None,
+            servers: vec![
+                ServerStatus {
+                    name: "exchange1".into(),
+                    addresses: vec![[10, 0, 1, 1].into()],
+                    port_map: String::new(),
+                    state: ServerState::Up,
+                    reason: "rdp answers in 1.5 ms".into(),
+                    weight: 1,
+                    configured_weight: 1,
+                    override_weight: None,
+                    drained: false,
+                    probes: vec![ProbeStatus {
+                        name: "rdp".into(),
+                        up: true,
+                        reason: "answers in 1.5 ms".into(),
+                        latency_micros: Some(1_500),
+                        attempts: 100,
+                        failures: 3,
+                    }],
+                    traffic: TrafficStatus {
+                        connections: 1_234,
+                        active: 56,
+                        inactive: 7,
+                        packets_in: 98_765,
+                        packets_out: 87_654,
+                        bytes_in: 12_345_678,
+                        bytes_out: 1_234_567_890,
+                    },
+                },
+                ServerStatus {
+                    name: "exchange2".into(),
+                    addresses: vec![[10, 0, 1, 2].into()],
+                    port_map: String::new(),
+                    state: ServerState::Drained,
+                    reason: "drained by an operator".into(),
+                    weight: 0,
+                    configured_weight: 1,
+                    override_weight: None,
+                    drained: true,
+                    probes: vec![],
+                    traffic: TrafficStatus { connections: 1_200, active: 2, ..TrafficStatus::default() },
+                },
+            ],
+        }],
+        management: vec![ManagementStatus {
+            name: "exchange1-rdp".into(),
+            mark: 1,
+            vip: [192, 168, 1, 36].into(),
+            server: "exchange1".into(),
+            address: [10, 0, 1, 1].into(),
+            traffic: TrafficStatus { connections: 5, active: 1, ..TrafficStatus::default() },
+        }],
+    }
+}

@@ -1,0 +1,145 @@
+//! The status as a table in the style of `ipvsadm -L -n --stats`, below a few lines about the director itself.
+
+mod columns;
+mod summary;
+
+use crate::status::{ManagementStatus, ServerStatus, ServiceStatus, Status, TrafficStatus};
+use columns::{Align, Columns};
+use std::fmt::{self, Display};
+use std::net::IpAddr;
+
+/// Prints a [`Status`] for people. Every figure is exact, nothing is cut to fit a screen.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a>(pub &'a Status);
+
+impl Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status) = self;
+        summary::write(f, status)?;
+        writeln!(f)?;
+        let columns = Columns::new(ALIGNMENT, rows(status));
+        writeln!(f, "FWM  Mark Service Scheduler Flags  VIP  Ports")?;
+        writeln!(f, "  -> {}", columns.line(&HEADINGS.map(str::to_owned)))?;
+        for service in &status.services {
+            writeln!(f, "{}", service_line(service))?;
+            for server in &service.servers {
+                writeln!(f, "  -> {}", columns.line(&server_row(server)))?;
+            }
+            if service.servers.is_empty() {
+                writeln!(f, "  -> (no servers)")?;
+            }
+        }
+        for management in &status.management {
+            writeln!(f, "{}", management_line(management))?;
+            writeln!(f, "  -> {}", columns.line(&management_row(management)))?;
+        }
+        Ok(())
+    }
+}
+
+const WIDTH: usize = 12;
+type Row = [String; WIDTH];
+
+const HEADINGS: [&str; WIDTH] = [
+    "Server", "Address", "State", "Weight", "Conns", "Active", "Inactive", "InPkts", "OutPkts", "InBytes",
+    "OutBytes", "Reason",
+];
+
+const ALIGNMENT: [Align; WIDTH] = {
+    let mut alignment = [Align::Right; WIDTH];
+    alignment[0] = Align::Left;
+    alignment[1] = Align::Left;
+    alignment[2] = Align::Left;
+    alignment[WIDTH - 1] = Align::Left;
+    alignment
+};
+
+/// All rows, headings first: they share the columns' widths.
+fn rows(status: &Status) -> impl Iterator<Item = Row> {
+    let servers = status.services.iter().flat_map(|service| &service.servers).map(server_row);
+    std::iter::once(HEADINGS.map(str::to_owned))
+        .chain(servers)
+        .chain(status.management.iter().map(management_row))
+}
+
+fn server_row(server: &ServerStatus) -> Row {
+    row(
+        [&server.name, &address(server), server.state.name(), &weight(server)],
+        &server.traffic,
+        &server.reason,
+    )
+}
+
+fn management_row(management: &ManagementStatus) -> Row {
+    row([&management.server, &management.address.to_string(), "-", "-"], &management.traffic, "")
+}
+
+fn row(first: [&str; 4], traffic: &TrafficStatus, reason: &str) -> Row {
+    let [server, address, state, weight] = first.map(printable);
+    [
+        server,
+        address,
+        state,
+        weight,
+        traffic.connections.to_string(),
+        traffic.active.to_string(),
+        traffic.inactive.to_string(),
+        traffic.packets_in.to_string(),
+        traffic.packets_out.to_string(),
+        traffic.bytes_in.to_string(),
+        traffic.bytes_out.to_string(),
+        printable(reason),
+    ]
+}
+
+fn service_line(service: &ServiceStatus) -> String {
+    let mut flags = printable(&service.scheduler);
+    if let Some(seconds) = service.persistence_seconds {
+        let granularity = [(service.granularity_v4, "/"), (service.granularity_v6, "v6/")]
+            .into_iter()
+            .filter_map(|(bits, prefix)| bits.map(|bits| format!("{prefix}{bits}")));
+        let granularity: Vec<String> = granularity.collect();
+        flags.push_str(&format!(" persistent {seconds}s{}", granularity.join(",")));
+    }
+    let ports = printable(&service.ports.join(" "));
+    virtual_line(service.mark, &service.name, &flags, &joined(&service.vips), &ports)
+}
+
+fn management_line(management: &ManagementStatus) -> String {
+    let vip = management.vip.to_string();
+    virtual_line(management.mark, &management.name, "management", &vip, "every port")
+}
+
+fn virtual_line(mark: u32, name: &str, flags: &str, vips: &str, ports: &str) -> String {
+    format!("FWM  {mark} (0x{mark:x}) {} {flags}  {vips}  {ports}", printable(name))
+}
+
+/// The weight in force, and the configured one beside it where that says something else.
+fn weight(server: &ServerStatus) -> String {
+    if server.weight == server.configured_weight && server.override_weight.is_none() {
+        server.weight.to_string()
+    } else {
+        format!("{} (of {})", server.weight, server.configured_weight)
+    }
+}
+
+fn address(server: &ServerStatus) -> String {
+    let addresses = joined(&server.addresses);
+    if server.port_map.is_empty() { addresses } else { format!("{addresses} port {}", server.port_map) }
+}
+
+fn joined(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// `text` on one line and without control characters: reasons quote what servers say, and a terminal obeys.
+fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The lines about the director itself: what it runs, and what needs attention.
+
+use super::printable;
+use crate::status::{ReconcileStatus, Status};
+use std::fmt::{self, Formatter};
+use std::time::Duration;
+
+/// Writes three lines, and one more for everything that is not as it should be.
+pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
+    let configuration = &status.configuration;
+    writeln!(
+        f,
+        "director {}, version {}, up {}",
+        printable(&status.node),
+        printable(&status.version),
+        duration(status.uptime_seconds)
+    )?;
+    writeln!(
+        f,
+        "configuration {} ({}), loaded {} ago",
+        printable(&configuration.path),
+        printable(&configuration.hash),
+        duration(configuration.age_seconds)
+    )?;
+    writeln!(f, "{}", reconcile(&status.reconcile))?;
+    for line in attention(status) {
+        writeln!(f, "! {line}")?;
+    }
+    Ok(())
+}
+
+fn reconcile(reconcile: &ReconcileStatus) -> String {
+    let kinds: Vec<String> = reconcile
+        .drift_repairs
+        .iter()
+        .filter(|(_, repairs)| **repairs > 0)
+        .map(|(kind, repairs)| format!("{} {repairs}", printable(kind)))
+        .collect();
+    let repairs: u64 = reconcile.drift_repairs.values().fold(0, |sum, repairs| sum.saturating_add(*repairs));
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    format!(
+        "reconciled {} times, {} failed, {repairs} drift repairs{kinds}, last change took {:.1} ms",
+        reconcile.runs,
+        reconcile.failures,
+        reconcile.last_seconds * 1e3
+    )
+}
+
+/// What is not as it should be, each in one paragraph.
+fn attention(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(error) = &status.configuration.error {
+        lines.push(format!("the last reload was refused: {}", paragraph(error)));
+    }
+    if let Some(error) = &status.reconcile.error {
+        lines.push(format!("the last reconcile run failed: {}", paragraph(error)));
+    }
+    lines.extend(status.settings.iter().filter(|setting| setting.deviates()).map(|setting| {
+        let (name, wanted) = (printable(&setting.name), printable(&setting.wanted));
+        match &setting.actual {
+            Some(actual) => format!("setting {name} is {}, wanted is {wanted}", printable(actual)),
+            None => format!("setting {name} does not exist in this kernel, wanted is {wanted}"),
+        }
+    }));
+    lines.extend(status.addresses.iter().filter(|address| !address.present).map(|address| {
+        format!("address {} is missing on {}", address.address, printable(&address.interface))
+    }));
+    lines
+}
+
+/// A text of several lines, the further ones indented.
+fn paragraph(text: &str) -> String {
+    text.trim_end().lines().map(printable).collect::<Vec<_>>().join("\n    ")
+}
+
+fn duration(seconds: u64) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(seconds))
+}
