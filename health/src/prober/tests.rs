@@ -1,0 +1,214 @@
+use super::*;
+use crate::{Kind, Policy, Start};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Timers of the runtime are this coarse, with a margin.
+const COARSE: Duration = Duration::from_millis(10);
+
+fn id(name: &str) -> TargetId {
+    TargetId::new(name)
+}
+
+/// Probed every second; down after three failures, up after two successes.
+fn target(port: u16) -> Target {
+    Target {
+        kind: Kind::Tcp,
+        address: SocketAddr::from(([127, 0, 0, 1], port)),
+        source: None,
+        interval: SECOND,
+        timeout: SECOND / 2,
+        policy: Policy { rise: 2, fall: 3, start: Start::Up },
+    }
+}
+
+fn targets(list: impl IntoIterator<Item = (&'static str, Target)>) -> Targets {
+    Arc::new(list.into_iter().map(|(name, target)| (id(name), target)).collect())
+}
+
+/// Ports whose targets fail; those that are silent as well fail by timeout only.
+#[derive(Clone, Default)]
+struct Farm {
+    dead: Arc<Mutex<BTreeSet<u16>>>,
+    silent: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+impl Farm {
+    fn kill(&self, port: u16) {
+        self.dead.lock().unwrap().insert(port);
+    }
+
+    fn repair(&self, port: u16) {
+        self.dead.lock().unwrap().remove(&port);
+    }
+
+    fn silence(&self, port: u16) {
+        self.silent.lock().unwrap().insert(port);
+        self.kill(port);
+    }
+
+    fn probe(&self, targets: watch::Receiver<Targets>) -> watch::Receiver<Verdicts> {
+        let farm = self.clone();
+        spawn_with(targets, Limits { concurrency: 10, seed: 1 }, move |target: Target| {
+            let farm = farm.clone();
+            async move {
+                let port = target.address.port();
+                let silent = farm.silent.lock().unwrap().contains(&port);
+                let latency = if silent { target.timeout } else { Duration::from_millis(1) };
+                tokio::time::sleep(latency).await;
+                let dead = farm.dead.lock().unwrap().contains(&port);
+                Outcome { result: if dead { Err("dead".to_owned()) } else { Ok(()) }, latency }
+            }
+        })
+    }
+}
+
+async fn until(
+    verdicts: &mut watch::Receiver<Verdicts>,
+    name: &str,
+    holds: impl Fn(&Verdict) -> bool,
+) -> Verdict {
+    let all = verdicts.wait_for(|all| all.get(&id(name)).is_some_and(&holds)).await.unwrap();
+    all[&id(name)].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_server_is_down_within_fall_intervals_and_comes_back() {
+    let farm = Farm::default();
+    let (_sender, receiver) = watch::channel(targets([("a", target(1)), ("b", target(2))]));
+    let mut verdicts = farm.probe(receiver);
+    // At several moments of the interval.
+    for tenth in 0..10 {
+        until(&mut verdicts, "a", |verdict| verdict.reason == "passed").await;
+        tokio::time::sleep(SECOND * tenth / 10).await;
+
+        farm.kill(1);
+        let killed = Instant::now();
+        let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
+        assert!(killed.elapsed() <= SECOND * 3 + COARSE, "{:?}", killed.elapsed());
+        assert_eq!(verdict.reason, "dead");
+        assert_eq!(verdict.since, Instant::now().into_std());
+        assert!(verdicts.borrow()[&id("b")].up);
+
+        farm.repair(1);
+        let repaired = Instant::now();
+        until(&mut verdicts, "a", |verdict| verdict.up).await;
+        assert!(repaired.elapsed() <= SECOND * 2 + COARSE, "{:?}", repaired.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_down_a_timeout_later_and_delays_no_other() {
+    let farm = Farm::default();
+    let silent = Target { timeout: SECOND, ..target(1) };
+    let (_sender, receiver) = watch::channel(targets([("silent", silent), ("a", target(2))]));
+    let mut verdicts = farm.probe(receiver);
+    until(&mut verdicts, "a", |verdict| verdict.attempts == 1).await;
+    let start = Instant::now();
+    farm.silence(1);
+    until(&mut verdicts, "silent", |verdict| !verdict.up).await;
+    assert!(start.elapsed() <= SECOND * 4 + COARSE, "{:?}", start.elapsed());
+
+    sleep_until(start + SECOND * 100 + SECOND / 2).await;
+    let verdict = until(&mut verdicts, "a", |verdict| verdict.attempts >= 101).await;
+    assert_eq!((verdict.attempts, verdict.failures), (101, 0));
+    assert!(start.elapsed() < SECOND * 102);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_are_published_every_second() {
+    let farm = Farm::default();
+    let fast = Target { interval: SECOND / 10, timeout: SECOND / 10, ..target(1) };
+    let (_sender, receiver) = watch::channel(targets([("a", fast)]));
+    let mut verdicts = farm.probe(receiver);
+    until(&mut verdicts, "a", |verdict| verdict.attempts > 5).await;
+    for _ in 0..5 {
+        let before = verdicts.borrow_and_update()[&id("a")].attempts;
+        let start = Instant::now();
+        verdicts.changed().await.unwrap();
+        assert!(start.elapsed() <= SECOND + COARSE);
+        let gained = verdicts.borrow()[&id("a")].attempts - before;
+        assert!((9..=11).contains(&gained), "{gained}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_come_and_go_and_those_that_stay_notice_nothing() {
+    let farm = Farm::default();
+    farm.kill(1);
+    farm.kill(2);
+    let (sender, receiver) =
+        watch::channel(targets([("stays", target(1)), ("changes", target(2)), ("goes", target(3))]));
+    let mut verdicts = farm.probe(receiver);
+    let stays = until(&mut verdicts, "stays", |verdict| !verdict.up).await;
+    let changes = until(&mut verdicts, "changes", |verdict| !verdict.up).await;
+
+    // The new address works, but has to show it twice.
+    let moved = Target { interval: SECOND * 5, ..target(4) };
+    sender.send(targets([("stays", target(1)), ("changes", moved), ("comes", target(5))])).unwrap();
+    verdicts.wait_for(|all| all.contains_key(&id("comes"))).await.unwrap();
+    let changed = Instant::now();
+    {
+        let all = verdicts.borrow();
+        assert!(!all.contains_key(&id("goes")));
+        assert_eq!(all[&id("stays")].since, stays.since);
+        assert!(all[&id("stays")].attempts >= stays.attempts);
+        assert!(!all[&id("changes")].up);
+        assert_eq!(all[&id("changes")].since, changes.since);
+        assert!(all[&id("comes")].up);
+    }
+    until(&mut verdicts, "changes", |verdict| verdict.up).await;
+    assert!(changed.elapsed() >= SECOND * 5);
+    assert!(changed.elapsed() <= SECOND * 6 + COARSE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_the_old_address_does_not_count_for_the_new_one() {
+    let farm = Farm::default();
+    farm.silence(1);
+    let sensitive = |port| Target {
+        timeout: SECOND,
+        policy: Policy { rise: 1, fall: 1, start: Start::Up },
+        ..target(port)
+    };
+    let (sender, receiver) = watch::channel(targets([("a", sensitive(1))]));
+    let mut verdicts = farm.probe(receiver);
+    tokio::time::sleep(SECOND).await;
+    sender.send(targets([("a", sensitive(2))])).unwrap();
+    let verdict = until(&mut verdicts, "a", |verdict| verdict.attempts == 3).await;
+    assert_eq!(verdict.failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_breaks_is_a_failure() {
+    let (_sender, receiver) = watch::channel(targets([("a", target(1))]));
+    let broken = |_: Target| async { panic!("on purpose") };
+    let mut verdicts = spawn_with(receiver, Limits::default(), broken);
+    let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
+    assert_eq!((verdict.failures, verdict.reason.as_str()), (3, "the probe itself failed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_with_its_targets() {
+    let (sender, receiver) = watch::channel(targets([("a", target(1))]));
+    let mut verdicts = Farm::default().probe(receiver);
+    drop(sender);
+    while verdicts.changed().await.is_ok() {}
+}
+
+#[tokio::test]
+async fn sees_a_real_listener_go_and_come_back() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let fast = Target { interval: SECOND / 50, ..target(address.port()) };
+    let (_sender, receiver) = watch::channel(targets([("a", fast)]));
+    let mut verdicts = spawn(receiver, Limits::default());
+    until(&mut verdicts, "a", |verdict| verdict.reason == "passed").await;
+    drop(listener);
+    let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
+    assert_eq!(verdict.reason, format!("connection refused: nothing listens on {address}"));
+    let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    until(&mut verdicts, "a", |verdict| verdict.up).await;
+}
