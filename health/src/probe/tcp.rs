@@ -76,14 +76,19 @@ fn open(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpSocket, Reason
     socket.set_linger(Some(Duration::ZERO)).map_err(local)?;
     socket.set_tcp_quickack(false).map_err(local)?;
     if let Some(source_address) = source {
-        socket.bind(&SocketAddr::new(source_address, 0).into()).map_err(|error| match error.kind() {
-            ErrorKind::AddrNotAvailable => Reason::Source { source_address },
-            _ => Reason::Local { address, error },
+        let bound = socket.bind(&SocketAddr::new(source_address, 0).into());
+        bound.map_err(|error| {
+            if error.kind() == ErrorKind::AddrNotAvailable {
+                Reason::Source { source_address }
+            } else {
+                Reason::Local { address, error }
+            }
         })?;
     }
     Ok(TcpSocket::from_std_stream(TcpStream::from(socket)))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of kinds is open")]
 fn reason(address: SocketAddr, timeout: Duration, error: io::Error) -> Reason {
     match error.kind() {
         ErrorKind::ConnectionRefused => Reason::Refused(address),
