@@ -10,6 +10,7 @@
 
 pub mod diff;
 pub mod fake;
+pub mod fnv;
 pub mod ir;
 #[cfg(feature = "netlink")]
 pub mod netlink;

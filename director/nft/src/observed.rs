@@ -3,6 +3,7 @@
 //! Rules come back as bytecode, so they are compared by the fingerprint that was stored with them; chains, maps
 //! and elements are compared by value.
 
+use crate::fnv::fnv1a;
 use crate::ir::{BaseChain, Element, Key, MapSpec, Rule, Ruleset};
 use std::collections::BTreeMap;
 
@@ -43,11 +44,7 @@ impl Fingerprint {
     /// The fingerprint of a rule.
     #[must_use]
     pub fn of(rule: &Rule) -> Self {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in crate::render::rule(rule).bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        Self(hash)
+        Self(fnv1a(crate::render::rule(rule).as_bytes()))
     }
 }
 
