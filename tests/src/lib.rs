@@ -1,1 +1,48 @@
-//! placeholder
+//! The lab: a farm in network namespaces, for the end-to-end tests, the demonstration and the benchmarks.
+//!
+//! ```text
+//! client ---+---- switch "public" ----+--- lb1 ---+---- switch "private" ---+--- exchange1
+//! 192.168.1.1      192.168.1.0/24     +--- lb2 ---+      10.0.1.0/24        +--- exchange2
+//! ```
+//!
+//! Everything lives in a [`sandbox`]: private process, mount and network namespaces that the kernel clears away
+//! when the process that asked for them ends, however it ends. In it, each machine is a network namespace, a
+//! [`Host`]. Real servers and clients are threads of this process whose sockets belong to their host's namespace;
+//! directors, and whatever else runs there, are processes.
+//!
+//! A test reads:
+//! ```no_run
+//! use lab::{Lab, Tally, Target};
+//! # fn name_of_the_test() {
+//! lab::test(|| {
+//!     let lab = Lab::exchange()?;
+//!     let _servers = lab.start_servers()?;
+//!     let director = lab.start_director("lb1", "version: 1 ...")?;
+//!     let tally: Tally = lab.client().visit(&Target::new("192.168.1.35:80".parse()?), 100)?;
+//!     assert_eq!(tally.failed(), 0, "{tally}\n{}", director.log());
+//!     Ok(())
+//! });
+//! # }
+//! ```
+
+pub mod baseline;
+pub mod client;
+pub mod director;
+pub mod error;
+pub mod farm;
+pub mod host;
+pub mod sandbox;
+pub mod server;
+pub mod wait;
+
+pub use client::{Client, Failure, Hold, Load, Tally, Target, UdpClient};
+pub use director::Director;
+pub use error::Error;
+pub use farm::{Lab, addresses};
+pub use host::Host;
+pub use sandbox::test;
+pub use server::Server;
+pub use wait::eventually;
+
+/// What the lab's functions return.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,139 @@
+//! Clients: they connect, notice who answers, and count what fails.
+
+mod conversation;
+mod hold;
+mod load;
+mod tally;
+mod udp;
+mod worker;
+
+pub use hold::Hold;
+pub use load::Load;
+pub use tally::{Failure, Tally};
+pub use udp::UdpClient;
+
+use crate::{Host, Result};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The clients' host.
+#[derive(Debug, Clone)]
+pub struct Client {
+    host: Host,
+}
+
+/// Whom to call, and as whom.
+#[derive(Debug, Clone)]
+pub struct Target {
+    to: Vec<SocketAddr>,
+    from: Vec<IpAddr>,
+    parallel: usize,
+    pause: Duration,
+}
+
+impl Target {
+    /// That address and port, from the client's own address, one connection after the other.
+    #[must_use]
+    pub fn new(to: SocketAddr) -> Self {
+        Self { to: vec![to], from: Vec::new(), parallel: 1, pause: Duration::ZERO }
+    }
+
+    /// These ports of an address, in turn.
+    #[must_use]
+    pub fn ports(address: IpAddr, ports: &[u16]) -> Self {
+        let to = ports.iter().map(|port| SocketAddr::new(address, *port)).collect();
+        Self { to, ..Self::new(SocketAddr::new(address, 0)) }
+    }
+
+    /// From these source addresses. The source changes after every turn through the targets.
+    #[must_use]
+    pub fn from(mut self, sources: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.from = sources.into_iter().collect();
+        self
+    }
+
+    /// With so many connections at a time, at least 1.
+    #[must_use]
+    pub fn parallel(mut self, connections: usize) -> Self {
+        self.parallel = connections.max(1);
+        self
+    }
+
+    /// With a pause after each connection.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// Target and source of the connection with that number.
+    fn pick(&self, number: usize) -> (SocketAddr, Option<IpAddr>) {
+        let turns = self.to.len().max(1);
+        let from = number / turns % self.from.len().max(1);
+        (self.to[number % turns], self.from.get(from).copied())
+    }
+}
+
+impl Client {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host }
+    }
+
+    /// The machine itself, for commands.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Makes `count` connections; each greets, is greeted, and is closed.
+    ///
+    /// # Errors
+    /// The threads could not be started.
+    pub fn visit(&self, target: &Target, count: usize) -> Result<Tally> {
+        Load::start(self, target, Some(count))?.finish()
+    }
+
+    /// Makes connection after connection until told to stop.
+    ///
+    /// # Errors
+    /// The threads could not be started.
+    pub fn load(&self, target: &Target) -> Result<Load> {
+        Load::start(self, target, None)
+    }
+
+    /// Opens `count` connections and keeps data moving on them until told to stop. Returns once all are open, or
+    /// have failed.
+    ///
+    /// # Errors
+    /// The threads could not be started.
+    pub fn hold(&self, target: &Target, count: usize) -> Result<Hold> {
+        Hold::start(self, target, count)
+    }
+
+    /// Makes one TCP connection: who answered, or what went wrong.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn try_tcp(&self, to: SocketAddr) -> Result<std::result::Result<String, Failure>> {
+        let tally = self.visit(&Target::new(to), 1)?;
+        let failure = tally.failures.keys().next().copied();
+        Ok(tally.servers.into_keys().next().ok_or(failure.unwrap_or(Failure::Timeout)))
+    }
+
+    /// A UDP socket, with one source port for its life.
+    ///
+    /// # Errors
+    /// There is no such source address.
+    pub fn udp(&self, from: IpAddr) -> Result<UdpClient> {
+        UdpClient::new(&self.host, from)
+    }
+
+    /// True if `to` answers a ping within a second.
+    ///
+    /// # Errors
+    /// `ping` could not be started.
+    pub fn ping(&self, to: IpAddr) -> Result<bool> {
+        let output = self.host.output(["ping", "-n", "-c", "1", "-W", "1", &to.to_string()], "")?;
+        Ok(output.status.success())
+    }
+}

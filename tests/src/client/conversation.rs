@@ -1,0 +1,109 @@
+//! One TCP connection to a [`Server`](crate::Server).
+
+use super::Failure;
+use crate::server::is_http;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// How long a client waits for a connection or an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An open connection to a server that has said who it is.
+pub(super) struct Conversation {
+    stream: BufReader<TcpStream>,
+    http: bool,
+    /// Name of the server.
+    pub(super) server: String,
+    /// Time until the connection was made.
+    pub(super) connect: Duration,
+}
+
+impl Conversation {
+    /// Connects and learns who answers.
+    pub(super) async fn open(to: SocketAddr, from: Option<IpAddr>) -> Result<Self, Failure> {
+        patiently(async {
+            let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            if let Some(from) = from {
+                // The port is chosen when connecting: the same one may serve for many destinations.
+                setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+                socket.bind(SocketAddr::new(from, 0)).map_err(std::io::Error::other)?;
+            }
+            let begin = Instant::now();
+            let stream = socket.connect(to).await?;
+            let connect = begin.elapsed();
+            stream.set_nodelay(true)?;
+            let http = is_http(to.port());
+            let mut conversation =
+                Self { stream: BufReader::new(stream), http, server: String::new(), connect };
+            if http {
+                conversation.send("GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
+            }
+            conversation.server = conversation.receive_greeting().await?;
+            Ok(conversation)
+        })
+        .await
+    }
+
+    /// Sends something and gets the answer to it.
+    pub(super) async fn exchange(&mut self) -> Result<(), Failure> {
+        patiently(async {
+            if self.http {
+                self.send("GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
+                return self.receive_greeting().await.map(drop);
+            }
+            self.send("NOOP\n").await?;
+            match self.receive_line().await?.as_str() {
+                "NOOP\n" => Ok(()),
+                _ => Err(ErrorKind::InvalidData.into()),
+            }
+        })
+        .await
+    }
+
+    /// Says good-bye and waits until the server has closed the connection.
+    pub(super) async fn close(mut self) -> Result<(), Failure> {
+        patiently(async {
+            let good_bye = if self.http { "GET / HTTP/1.1\r\nConnection: close\r\n\r\n" } else { "QUIT\n" };
+            self.send(good_bye).await?;
+            self.stream.read_to_end(&mut Vec::new()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn send(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(text.as_bytes()).await
+    }
+
+    async fn receive_greeting(&mut self) -> std::io::Result<String> {
+        if self.http {
+            while self.receive_line().await? != "\r\n" {}
+        }
+        server_name(&self.receive_line().await?).map(str::to_owned).ok_or(ErrorKind::InvalidData.into())
+    }
+
+    async fn receive_line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line).await? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line),
+        }
+    }
+}
+
+/// The name in a server's greeting `220 NAME PORT PEER`.
+pub(super) fn server_name(greeting: &str) -> Option<&str> {
+    greeting.strip_prefix("220 ")?.split(' ').next()
+}
+
+async fn patiently<T>(work: impl Future<Output = std::io::Result<T>>) -> Result<T, Failure> {
+    match timeout(PATIENCE, work).await {
+        Ok(outcome) => outcome.map_err(Failure::from),
+        Err(_) => Err(Failure::Timeout),
+    }
+}

@@ -1,0 +1,160 @@
+//! A machine of the lab: a network namespace with a name.
+
+use crate::error::Doing;
+use crate::{Error, Result};
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Longest time a command may take, in seconds.
+const COMMAND_LIMIT: &str = "30";
+
+/// A machine of the lab. Copies name the same machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    name: String,
+    /// The namespace's file.
+    namespace: PathBuf,
+}
+
+impl Host {
+    /// The machine with that name; `ip netns` knows it.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), namespace: Path::new("/run/netns").join(name) }
+    }
+
+    /// The sandbox itself, in which there is no network.
+    pub(crate) fn sandbox() -> Self {
+        Self { name: "the sandbox".to_owned(), namespace: "/proc/1/ns/net".into() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A directory for this host's files, made if need be. Files that end in `.log` are shown when a test fails.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn directory(&self) -> Result<PathBuf> {
+        let path = PathBuf::from(crate::sandbox::DIRECTORY).join(&self.name);
+        std::fs::create_dir_all(&path).doing(format!("making {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Does `work` on this host, in a thread of its own: sockets it makes, processes and threads it starts belong
+    /// to this host for good.
+    ///
+    /// # Errors
+    /// The host is gone.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let namespace = File::open(&self.namespace).doing(format!("opening {}", self.namespace.display()))?;
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                setns(&namespace, CloneFlags::CLONE_NEWNET).doing(format!("entering {}", self.name))?;
+                Ok(work())
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Runs a command, given as words separated by spaces, for at most 30 seconds; returns its standard output.
+    ///
+    /// # Errors
+    /// It failed; the error shows the command and all it printed.
+    pub fn run(&self, command: &str) -> Result<String> {
+        self.feed(command, "")
+    }
+
+    /// As [`Self::run`], with `input` as its standard input.
+    ///
+    /// # Errors
+    /// It failed; the error shows the command and all it printed.
+    pub fn feed(&self, command: &str, input: &str) -> Result<String> {
+        let output = self.output(command.split_whitespace(), input)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(Error::Command {
+            host: self.name.clone(),
+            command: command.to_owned(),
+            outcome: match output.status.code() {
+                Some(124) => format!("took longer than {COMMAND_LIMIT} s"),
+                Some(code) => format!("exit status {code}"),
+                None => output.status.to_string(),
+            },
+            output: [output.stdout, output.stderr]
+                .map(|text| String::from_utf8_lossy(&text).into_owned())
+                .concat(),
+        })
+    }
+
+    /// Runs a command for at most 30 seconds (exit status 124 then); whatever it returns is fine.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn output<W: AsRef<std::ffi::OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+        input: &str,
+    ) -> Result<Output> {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=1", COMMAND_LIMIT]).args(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.spawn(&mut command)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not read its input ends without it.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        child.wait_with_output().doing(format!("waiting for {command:?}"))
+    }
+
+    /// Starts a process here. It ends with the sandbox at the latest.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child> {
+        self.enter(|| command.spawn().doing(format!("starting {command:?}")))?
+    }
+
+    /// Sets a kernel setting, named as for sysctl.
+    ///
+    /// # Errors
+    /// The kernel has no such setting, or refuses the value.
+    pub fn set(&self, setting: &str, value: &str) -> Result<()> {
+        let path = format!("/proc/sys/{}", setting.replace('.', "/"));
+        self.enter(|| std::fs::write(&path, value).doing(format!("writing {value} to {path}")))?
+    }
+
+    /// True if the kernel has that setting here.
+    pub(crate) fn has(&self, setting: &str) -> Result<bool> {
+        let path = format!("/proc/sys/{}", setting.replace('.', "/"));
+        self.enter(|| Path::new(&path).exists())
+    }
+
+    /// Pulls the plug of a network interface: this host sees its carrier go, the others notice nothing.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn unplug(&self, interface: &str) -> Result<()> {
+        self.cable(interface, "down")
+    }
+
+    /// Puts the plug back in.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn plug(&self, interface: &str) -> Result<()> {
+        self.cable(interface, "up")
+    }
+
+    /// Moves the switch's end of the cable, so that addresses and routes stay as they are.
+    fn cable(&self, interface: &str, state: &str) -> Result<()> {
+        let port = crate::farm::switch_port(&self.name, interface);
+        Self::new(crate::farm::SWITCH).run(&format!("ip link set {port} {state}")).map(drop)
+    }
+}

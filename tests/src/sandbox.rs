@@ -1,0 +1,266 @@
+//! Namespaces of our own around a whole process: nothing of the lab is visible outside, and nothing of it outlives
+//! the process that asked for it.
+//!
+//! The process starts itself a second time through `unshare`, as root of a new user namespace if it is not root
+//! already. The inner process is number 1 of its process namespace: when it ends, the kernel ends all others there,
+//! and the network namespaces go with the last of them. It ends itself as soon as its standard input closes, which
+//! happens even when the outer process is killed.
+
+use crate::error::Doing;
+use crate::{Error, Result};
+use std::any::type_name;
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Set in the inner process: the directory of the lab's own files.
+const INSIDE: &str = "DIRECTOR_LAB_INSIDE";
+
+/// With this set to 1, tests whose tools or rights are missing pass, saying so on standard error.
+const ALLOW_SKIP: &str = "ALLOW_SKIP";
+
+/// No test takes longer.
+const TEST_LIMIT: Duration = Duration::from_secs(180);
+
+/// Where Debian keeps the tools; an ordinary user's search path may lack the system ones.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the lab calls, and Debian's packages that have it.
+const PROGRAMS: [(&str, &str); 8] = [
+    ("unshare", "util-linux"),
+    ("mount", "mount"),
+    ("timeout", "coreutils"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("conntrack", "conntrack"),
+    ("ping", "iputils-ping"),
+    ("tc", "iproute2"),
+];
+
+/// Lines of a ruleset or connection table that are shown when a test fails.
+const SHOWN_LINES: usize = 200;
+
+/// Directory of the lab's files in the sandbox: configurations, state, sockets and logs. In memory.
+pub const DIRECTORY: &str = "/run/lab";
+
+/// Runs the body of a `#[test]` in a sandbox of its own.
+///
+/// The test's binary is started again for this one test, which it finds by the name of the function around `body`:
+/// call it directly in the test function.
+///
+/// # Panics
+/// If the body fails or panics, takes longer than three minutes, or the sandbox cannot be made and `ALLOW_SKIP` is
+/// not 1. What the lab knows by then (logs, rulesets) is part of the output.
+#[expect(clippy::panic, reason = "that is how a test fails")]
+pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(body: F) {
+    if inside() {
+        if let Err(error) = guarded(|| body().map_err(|error| error.to_string())) {
+            panic!("{error}");
+        }
+        return;
+    }
+    let name = test_name(type_name::<F>());
+    let arguments = [name, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"];
+    match check().and_then(|()| run_inside(&arguments, Output::Collect)) {
+        Ok((0, _)) => {}
+        Ok((code, output)) => panic!("{name} ended with status {code}\n{output}"),
+        Err(error) if may_skip(&error) => {
+            // Straight to the stream: the harness keeps what a passing test prints.
+            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {error}");
+        }
+        Err(error) => panic!("{name} did not run: {error}\n  hint: ALLOW_SKIP=1 lets such tests pass"),
+    }
+}
+
+/// Runs the body of a program's `main` in a sandbox of its own, with the program's arguments and output.
+/// The exit status is that of `body`; 2 if the sandbox cannot be made.
+#[expect(clippy::print_stderr, reason = "this is the end of a program")]
+pub fn main(body: impl FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    if inside() {
+        return match guarded(|| body().map_err(|error| error.to_string())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match check().and_then(|()| run_inside(&arguments, Output::PassOn)) {
+        Ok((code, _)) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Finds out whether this machine and user can run a sandbox.
+///
+/// # Errors
+/// A program is missing, or namespaces are not allowed.
+pub fn check() -> Result<()> {
+    for (program, package) in PROGRAMS {
+        if !SEARCH_PATH.split(':').any(|directory| Path::new(directory).join(program).exists()) {
+            return Err(Error::MissingProgram { program, package });
+        }
+    }
+    let output = unshare().args(["ip", "link", "show"]).output().doing("starting unshare")?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Namespaces(reason));
+    }
+    Ok(())
+}
+
+/// True in the inner process.
+#[must_use]
+pub fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+fn may_skip(error: &Error) -> bool {
+    matches!(error, Error::MissingProgram { .. } | Error::Namespaces(_))
+        && std::env::var(ALLOW_SKIP).is_ok_and(|value| value == "1")
+}
+
+/// The test's name for the harness, from the type name of a closure in it: `crate::name::{{closure}}`.
+fn test_name(closure: &str) -> &str {
+    let name = closure.split_once("::").map_or(closure, |(_crate, name)| name);
+    name.trim_end_matches("::{{closure}}")
+}
+
+/// `unshare` with all the namespaces; the command to run there is still to be added.
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command.env("PATH", SEARCH_PATH);
+    command
+}
+
+/// What becomes of the inner process's output.
+enum Output {
+    Collect,
+    PassOn,
+}
+
+/// Starts this program inside, and waits for it: its exit status and, if collected, its output.
+fn run_inside(arguments: &[&str], output: Output) -> Result<(i32, String)> {
+    let program = std::env::current_exe().doing("looking for this program")?;
+    let mut command = unshare();
+    command.arg(program).args(arguments).env(INSIDE, DIRECTORY).stdin(Stdio::piped());
+    let mut reader = None;
+    if let Output::Collect = output {
+        let (read, write) = std::io::pipe().doing("making a pipe")?;
+        command.stdout(write.try_clone().doing("copying a pipe")?).stderr(write);
+        reader = Some(read);
+    }
+    let mut child = command.spawn().doing("starting unshare")?;
+    // Ours until we end: its end tells the inner process.
+    let _lifeline = child.stdin.take();
+    // The command holds the pipe's writing end; reading would never end.
+    drop(command);
+    let mut text = Vec::new();
+    if let Some(mut reader) = reader {
+        reader.read_to_end(&mut text).doing("reading the inner process's output")?;
+    }
+    let status = child.wait().doing("waiting for the inner process")?;
+    Ok((status.code().unwrap_or(1), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Prepares the sandbox from within, runs `body`, and shows what is known if it fails.
+fn guarded(body: impl FnOnce() -> std::result::Result<(), String>) -> std::result::Result<(), String> {
+    watch_lifeline();
+    let _limit = limit_time();
+    prepare().map_err(|error| error.to_string())?;
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    if !matches!(outcome, Ok(Ok(()))) {
+        show_what_is_known();
+    }
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Ends this process when the outer one has ended.
+fn watch_lifeline() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
+/// Ends this process after [`TEST_LIMIT`], unless what is returned is dropped before. Programs that stay for
+/// people set `KEEP`.
+fn limit_time() -> mpsc::Sender<()> {
+    let (sender, receiver) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let keep = std::env::var_os("KEEP").is_some();
+        if receiver.recv_timeout(TEST_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) && !keep {
+            let _ = writeln!(std::io::stderr(), "took longer than {TEST_LIMIT:?}");
+            show_what_is_known();
+            std::process::exit(124);
+        }
+    });
+    sender
+}
+
+/// `/run` of our own, for `ip netns` and for sockets of daemons.
+fn prepare() -> Result<()> {
+    use nix::mount::{MsFlags, mount};
+    mount(Some("lab"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+        .doing("mounting a file system in memory on /run")?;
+    std::fs::create_dir_all(DIRECTORY).doing(format!("making {DIRECTORY}"))
+}
+
+/// Logs and rulesets, on standard error.
+fn show_what_is_known() {
+    let mut stderr = std::io::stderr();
+    for log in
+        list(DIRECTORY).iter().flat_map(list).filter(|file| file.extension().is_some_and(|end| end == "log"))
+    {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let _ = writeln!(stderr, "--- {}\n{text}", log.display());
+    }
+    for namespace in list("/run/netns") {
+        let Some(name) = namespace.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            continue;
+        };
+        for command in ["nft list ruleset", "conntrack -L"] {
+            let output = Command::new("ip")
+                .args(["netns", "exec", &name, "timeout", "5"])
+                .args(command.split(' '))
+                .output()
+                .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+                .unwrap_or_default();
+            // Most machines have nothing to show; one that has carried load has far too much.
+            if !output.is_empty() {
+                let output: Vec<&str> = output.lines().take(SHOWN_LINES).collect();
+                let _ = writeln!(stderr, "--- {name}: {command}\n{}", output.join("\n"));
+            }
+        }
+    }
+}
+
+fn list(directory: impl AsRef<Path>) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_name_of_the_test_around_a_closure() {
+        assert_eq!(test_name("drain::no_new_ones::{{closure}}"), "no_new_ones");
+        assert_eq!(test_name("drain::v6::no_new_ones::{{closure}}"), "v6::no_new_ones");
+    }
+}
