@@ -1,0 +1,79 @@
+#!/bin/sh
+# Installs what building and testing need from Debian's packages, as far as it is missing.
+#
+#   tests/deps.sh [build] [test]      default: both
+#
+# Nothing is fetched and nobody is asked while all is there. Without the right to install, the missing packages are
+# named and the exit status is 1. None of the packages starts a service.
+set -eu
+
+# Debian keeps these out of an ordinary user's search path.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+missing=
+
+program() { # NAME PACKAGE...
+    command -v "$1" >/dev/null 2>&1 || need "$@"
+}
+
+library() { # 'NAME >= VERSION' PACKAGE...
+    pkg-config --exists "$1" 2>/dev/null || need "$@"
+}
+
+need() {
+    shift
+    for package in "$@"; do
+        case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+    done
+}
+
+build_needs() {
+    program cc gcc libc6-dev
+    program pkg-config pkg-config
+    library 'libmnl >= 1.0.4' libmnl-dev
+    library 'libnftnl >= 1.2.4' libnftnl-dev
+    if ! command -v cargo >/dev/null 2>&1; then
+        echo "cargo is missing: install Rust 1.95 or later, see https://rustup.rs" >&2
+        exit 1
+    fi
+}
+
+test_needs() {
+    program unshare util-linux
+    program mount mount
+    program timeout coreutils
+    program ip iproute2
+    program tc iproute2
+    program nft nftables
+    program conntrack conntrack
+    program ping iputils-ping
+}
+
+install() {
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root=sudo
+    else
+        as_root=none
+    fi
+    if [ "$as_root" = none ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "missing packages:$missing" >&2
+        echo "  hint: as root: apt-get install$missing" >&2
+        exit 1
+    fi
+    echo "installing:$missing"
+    $as_root apt-get update -q
+    # shellcheck disable=SC2086 # one word a package
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
+}
+
+[ $# -gt 0 ] || set -- build test
+for part in "$@"; do
+    case $part in
+        build) build_needs ;;
+        test) test_needs ;;
+        *) echo "usage: tests/deps.sh [build] [test]" >&2 && exit 2 ;;
+    esac
+done
+[ -z "$missing" ] || install
