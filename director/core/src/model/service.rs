@@ -57,6 +57,15 @@ impl Protocol {
             Self::Udp => 17,
         }
     }
+
+    /// Its name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// How a server is chosen for a new connection.

@@ -1,0 +1,88 @@
+//! What the format has and this version does not do. Nothing of it is passed over: each is an error.
+
+use crate::config::decode::{Record, Spanned, Words};
+use crate::config::raw::{self, Combination, MarkPackets, SchedulerName};
+use crate::config::report::{Diagnostics, Span};
+
+const HINT: &str = "take it out until a version supports it";
+
+pub(super) fn report(span: Span, what: &str, hint: &str, errors: &mut Diagnostics) {
+    errors.error_hint(span, format!("not supported yet: {what}"), hint);
+}
+
+/// Reports the keys of `record` that stand in the file and in `keys`.
+fn report_keys(record: &impl Record, keys: &[&str], errors: &mut Diagnostics) {
+    for given in record.given().iter().filter(|given| keys.contains(&given.key)) {
+        report(given.span, given.key, HINT, errors);
+    }
+}
+
+/// Reports a switch that is on; off is what happens anyway.
+fn report_switch(switch: &Option<Spanned<bool>>, what: &str, errors: &mut Diagnostics) {
+    if let Some(on) = switch.as_ref().filter(|switch| switch.value) {
+        report(on.span, what, HINT, errors);
+    }
+}
+
+/// Top-level sections and the API.
+pub(super) fn file(file: &raw::File, errors: &mut Diagnostics) {
+    report_keys(file, &["redundancy", "sync"], errors);
+    if let Some(api) = &file.api {
+        report_keys(&api.value, &["tokens", "tls"], errors);
+    }
+}
+
+pub(super) fn service(raw: &raw::Service, errors: &mut Diagnostics) {
+    let keys = ["sorry_server", "quorum", "hysteresis", "slow_start", "rate_limit", "disabled_ports"];
+    report_keys(raw, &keys, errors);
+    report_switch(&raw.hash_port, "hash_port", errors);
+    report_switch(&raw.hash_fallback, "hash_fallback", errors);
+    report_switch(&raw.full_nat, "full_nat", errors);
+    report_switch(&raw.syn_protection, "syn_protection", errors);
+    report_switch(&raw.offload, "offload", errors);
+    if let Some(mark) = raw.mark_packets.as_ref().filter(|mark| mark.value == MarkPackets::All) {
+        report(
+            mark.span,
+            "mark_packets: all",
+            "take it out: the first packet of each connection is marked",
+            errors,
+        );
+    }
+    if let Some(required) = &raw.probes_required {
+        probes_required(raw, required, errors);
+    }
+}
+
+/// Any and at-least are what happens anyway if they come to all of the probes.
+fn probes_required(raw: &raw::Service, required: &Spanned<Combination>, errors: &mut Diagnostics) {
+    let several = raw.probes.as_ref().map_or(0, |probes| probes.0.len());
+    let probes = several + usize::from(raw.probe.is_some());
+    let what = match required.value {
+        Combination::All => return,
+        Combination::Any if probes <= 1 => return,
+        Combination::Any => "probes_required: any".to_owned(),
+        Combination::AtLeast(number) if number as usize == probes => return,
+        Combination::AtLeast(number) if number as usize > probes => {
+            let message = format!("{number} probes are required, but the service has {probes}");
+            errors.error(required.span, message);
+            return;
+        }
+        Combination::AtLeast(number) => format!("probes_required: {number}"),
+    };
+    report(required.span, &what, "take it out: all probes are required then", errors);
+}
+
+pub(super) fn service_server(raw: &raw::ServiceServer, errors: &mut Diagnostics) {
+    report_keys(raw, &["priority", "thresholds"], errors);
+    let thresholds = raw.thresholds.as_ref();
+    if let Some((lower, upper)) = thresholds.and_then(|it| it.lower.as_ref().zip(it.upper.as_ref()))
+        && lower.0 >= upper.0
+    {
+        let message = format!("the lower threshold of {} is not below the upper one of {}", lower.0, upper.0);
+        errors.error(lower.span, message);
+    }
+}
+
+pub(super) fn scheduler(raw: &Spanned<SchedulerName>, errors: &mut Diagnostics) {
+    report(raw.span, &format!("scheduler {}", raw.word()), "rr and wrr are supported", errors);
+}

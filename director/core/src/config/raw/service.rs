@@ -1,0 +1,196 @@
+//! Virtual services.
+
+use crate::config::decode::{Decode, Definitions, List, Named, OneOrMany, choice, expected, record};
+use crate::config::report::Diagnostics;
+use crate::config::values::{Granularity, Name, Number, Period, Port, PortSpan, PortTable};
+use crate::config::yaml::{Content, Node};
+use crate::model::Mark;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+record! {
+    /// A virtual service: what arrives at its VIPs and ports gets its mark and goes to one of its real servers.
+    Service {
+        /// Its firewall mark, as 80 or 0x50. Default: derived from the name.
+        mark: Mark,
+        /// The cluster IP.
+        vip: IpAddr = one_of,
+        /// Several cluster IPs, in place of `vip`.
+        vips: List<IpAddr> = one_of,
+        /// The ports of the VIPs that belong to the service.
+        ports: Ports = required,
+        /// How a server is chosen for a new connection. Default: wrr.
+        scheduler: SchedulerName,
+        /// sh and mh: the client's port counts too. Not supported yet.
+        hash_port: bool,
+        /// sh and mh: clients of a server that takes no connections go to another one. Not supported yet.
+        hash_fallback: bool,
+        /// Clients return to the server of their last connection, on all ports and protocols of the service.
+        persistence: Persistence,
+        /// A server whose probe fails gets weight 0 (true), or is treated as if it were not configured (false).
+        /// Default: true.
+        quiescent: bool,
+        /// A persistent client of a server with weight 0 goes elsewhere with its next connection (true), or returns
+        /// until its entry ages out (false). Default: true.
+        expire_quiescent_template: bool,
+        /// Connections of a dead or removed server end at once (true), or are left alone (false). Default: true.
+        expire_nodest_conn: bool,
+        /// Name of the probe that the servers must pass. Default: none, and servers count as up.
+        probe: Name = at_most_one_of,
+        /// Names of several probes, in place of `probe`.
+        probes: List<Name> = at_most_one_of,
+        /// How many of the probes a server must pass: `all`, `any`, or a number. Default: all. Others are not
+        /// supported yet.
+        probes_required: Combination,
+        /// The real servers of the service, by their names under `servers`. May be empty: {}.
+        servers: Named<ServiceServer> = required,
+        /// Serves while no server of the service can. Not supported yet.
+        sorry_server: SorryServer,
+        /// Sum of weights that must be up for the service to be up. Not supported yet.
+        quorum: Number<1, 1_000_000_000>,
+        /// Weight above the quorum to come up, and below it to go down. Not supported yet.
+        hysteresis: Number<0, 1_000_000_000>,
+        /// Which packets carry the mark: a connection's `first`, or `all`. Default: first. `all` is not supported
+        /// yet.
+        mark_packets: MarkPackets,
+        /// Connections to the servers come from the director's address, for servers with another gateway. Not
+        /// supported yet.
+        full_nat: bool,
+        /// Time over which a server that comes up gets to its full weight. Not supported yet.
+        slow_start: Period<1_000, 86_400_000>,
+        /// New connections that one client may make. Not supported yet.
+        rate_limit: RateLimit,
+        /// The director answers SYNs by cookie until a client proves itself. Not supported yet.
+        syn_protection: bool,
+        /// Established connections take the kernel's fast path. Not supported yet.
+        offload: bool,
+        /// Ports of the service that are refused for now. Not supported yet.
+        disabled_ports: Ports,
+    }
+}
+
+record! {
+    /// Ports by protocol: a number, a range as "1000-1010", or a list of those.
+    Ports {
+        /// TCP ports.
+        tcp: OneOrMany<PortSpan>,
+        /// UDP ports.
+        udp: OneOrMany<PortSpan>,
+        /// Ports of both protocols.
+        both: OneOrMany<PortSpan>,
+    }
+}
+
+record! {
+    /// Persistence of a service.
+    Persistence {
+        /// How long a client is remembered after its last new connection: 1s to 31d, whole seconds. Default: 6m.
+        timeout: Period<1_000, 2_678_400_000>,
+        /// Leading bits of an IPv4 client address that make one client: 24, /24 or 255.255.255.0. Default: 32.
+        granularity: Granularity<32>,
+        /// Leading bits of an IPv6 client address that make one client: 64 or /64. Default: 128.
+        granularity6: Granularity<128>,
+    }
+}
+
+record! {
+    /// A real server of a service.
+    ServiceServer {
+        /// Its share of new connections; 0: none. Default: 1.
+        weight: Number<0, 65_535>,
+        /// Its port for all ports of the service. Default: the port that the client called.
+        port: Port = at_most_one_of,
+        /// Its ports by those of the service, in place of `port`; others stay.
+        ports: PortTable = at_most_one_of,
+        /// Takes connections only while all servers of a lower number are gone. Not supported yet.
+        priority: Number<0, 255>,
+        /// Connections at which it takes no more, and at which it does so again. Not supported yet.
+        thresholds: Thresholds,
+    }
+}
+
+record! {
+    /// Connection thresholds of a server.
+    Thresholds {
+        /// At so many connections it gets no new ones.
+        upper: Number<1, 100_000_000> = required,
+        /// Below so many it gets new ones again. Default: three quarters of `upper`.
+        lower: Number<0, 100_000_000>,
+    }
+}
+
+record! {
+    /// Serves while no server of the service can.
+    SorryServer {
+        /// Its name under `servers`.
+        server: Name = required,
+        /// Its port. Default: the port that the client called.
+        port: Port,
+    }
+}
+
+record! {
+    /// New connections that one client may make.
+    RateLimit {
+        /// So many.
+        connections: Number<1, 1_000_000> = required,
+        /// In this time. Default: 1s.
+        per: Period<1_000, 86_400_000>,
+        /// So many more at once. Default: `connections`.
+        burst: Number<1, 1_000_000>,
+    }
+}
+
+choice! {
+    /// Schedulers by LVS's names.
+    SchedulerName {
+        Rr = "rr",
+        Wrr = "wrr",
+        Random = "random",
+        Lc = "lc",
+        Wlc = "wlc",
+        Sed = "sed",
+        Nq = "nq",
+        Sh = "sh",
+        Mh = "mh",
+        Dh = "dh",
+        Fo = "fo",
+        Ovf = "ovf",
+        Lblc = "lblc",
+        Lblcr = "lblcr",
+    }
+}
+
+choice! {
+    /// Packets that carry the mark.
+    MarkPackets {
+        First = "first",
+        All = "all",
+    }
+}
+
+/// How many of its probes a server must pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum Combination {
+    All,
+    Any,
+    AtLeast(u32),
+}
+
+impl Decode for Combination {
+    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
+        match &node.content {
+            Content::Text(text) if text == "all" => Some(Self::All),
+            Content::Text(text) if text == "any" => Some(Self::Any),
+            Content::Number(text) => {
+                text.parse().ok().filter(|number| (1..=64).contains(number)).map(Self::AtLeast)
+            }
+            _ => None,
+        }
+        .or_else(|| expected(node, "all, any, or a number from 1 to 64", errors))
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "anyOf": [{ "enum": ["all", "any"] }, { "type": "integer", "minimum": 1, "maximum": 64 }] })
+    }
+}

@@ -1,0 +1,84 @@
+//! Durations.
+
+use super::number::decimal;
+use crate::config::decode::{Decode, Definitions, expected};
+use crate::config::report::Diagnostics;
+use crate::config::yaml::{Content, Node};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A duration from `MIN` to `MAX` milliseconds: `500ms`, `10s`, `10m`, `1h`, `7d`, or a number of seconds.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct Period<const MIN: u64, const MAX: u64>(pub(in crate::config) Duration);
+
+/// Units, longest first.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+impl<const MIN: u64, const MAX: u64> Decode for Period<MIN, MAX> {
+    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
+        let millis = match &node.content {
+            Content::Number(text) => decimal(text).map(|seconds| u64::from(seconds) * 1000),
+            Content::Text(text) => parse(text),
+            _ => None,
+        };
+        millis.filter(|millis| (MIN..=MAX).contains(millis)).map(Duration::from_millis).map(Self).or_else(
+            || {
+                let (min, max) = (words(Duration::from_millis(MIN)), words(Duration::from_millis(MAX)));
+                expected(node, &format!("a duration from {min} to {max}, as 500ms, 10s or 5m"), errors)
+            },
+        )
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": MIN.div_ceil(1000), "maximum": MAX / 1000 },
+            { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" },
+        ] })
+    }
+}
+
+fn parse(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(split)?;
+    let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    u64::from(decimal(number)?).checked_mul(*millis)
+}
+
+/// A duration as it is written in the file.
+pub(in crate::config) fn words(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let (name, unit) = UNITS
+        .into_iter()
+        .find(|(_, unit)| millis >= u128::from(*unit) && millis.is_multiple_of(u128::from(*unit)))
+        .unwrap_or(("s", 1000));
+    format!("{}{name}", millis / u128::from(unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_the_same(millis in 1u64..100_000_000_000) {
+            let shown = words(Duration::from_millis(millis));
+            prop_assume!(shown.trim_end_matches(char::is_alphabetic).parse::<u32>().is_ok());
+            prop_assert_eq!(parse(&shown), Some(millis), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn the_largest_unit_that_fits_is_shown() {
+        assert_eq!(words(Duration::from_secs(600)), "10m");
+        assert_eq!(words(Duration::from_secs(86_400)), "1d");
+        assert_eq!(words(Duration::from_millis(1500)), "1500ms");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "s", "10", "10 s", "-1s", "1.5s", "10min", "1h30m", "4294967296s", "010s", "10ß"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
