@@ -1,0 +1,105 @@
+//! Request bodies: read within limits, taken only as JSON, every field known.
+
+use super::{Kind, Problem};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::error::Category;
+use std::time::Duration;
+
+/// Bytes that a body may have.
+pub(super) const LIMIT: usize = 64 * 1024;
+/// Time that a body may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Body of `PUT .../weight`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightBody {
+    /// The weight: 0 to 65535.
+    #[serde(deserialize_with = "weight")]
+    pub weight: u16,
+}
+
+fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let weight = value.as_u64().and_then(|weight| u16::try_from(weight).ok());
+    weight.ok_or_else(|| D::Error::custom("a weight is a whole number from 0 to 65535"))
+}
+
+/// A body that has to be there, as JSON.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        parse(&read(request).await?).map(Self)
+    }
+}
+
+/// A body that says nothing: none, or an empty JSON object.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl<S: Sync> FromRequest<S> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+
+        let media_type = require_json(request.headers());
+        let body = read(request).await?;
+        if !body.is_empty() {
+            media_type?;
+            parse::<Empty>(&body)?;
+        }
+        Ok(Self)
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = media_type.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let problem = Problem::new(Kind::NotJson, format!("the body is declared as {media_type:?}"));
+    Err(problem.hint("send JSON with Content-Type: application/json"))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let body = Limited::new(request.into_body(), LIMIT);
+    match tokio::time::timeout(TIMEOUT, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Problem::new(Kind::BodyTooLarge, format!("a body has at most {LIMIT} bytes")))
+        }
+        Ok(Err(error)) => Err(Problem::new(Kind::BodyIncomplete, error.to_string())),
+        Err(_) => Err(Problem::new(Kind::BodyTooSlow, format!("a body must arrive within {TIMEOUT:?}"))),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        // A derived struct would take an array of its fields, too.
+        serde_json::from_slice::<IgnoredAny>(body).map_err(|error| problem(&error))?;
+        return Err(Problem::new(Kind::InvalidBody, "the body must be a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| problem(&error))
+}
+
+fn problem(error: &serde_json::Error) -> Problem {
+    let kind = match error.classify() {
+        Category::Data => Kind::InvalidBody,
+        Category::Io | Category::Syntax | Category::Eof => Kind::MalformedJson,
+    };
+    Problem::new(kind, error.to_string())
+}

@@ -1,0 +1,130 @@
+//! What can be asked, and who answers.
+
+use super::body::{Json, Nothing, WeightBody};
+use super::{Kind, Problem};
+use crate::command::{CommandError, Handle, OverrideChange};
+use crate::metrics;
+use crate::status::{ServiceStatus, Status};
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post, put};
+use director_core::config::closest;
+use prometheus::Registry;
+use std::time::Duration;
+
+/// Time that the control loop may take for an answer.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) handle: Handle,
+    pub(super) registry: Registry,
+}
+
+/// All routes.
+pub(super) fn router(api: Api) -> Router {
+    const SERVER: &str = "/v1/services/{service}/servers/{server}";
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/services", get(services))
+        .route("/v1/services/{service}", get(service))
+        .route(&format!("{SERVER}/weight"), put(weight))
+        .route(&format!("{SERVER}/drain"), post(drain))
+        .route(&format!("{SERVER}/enable"), post(enable))
+        .route(&format!("{SERVER}/reset"), post(reset))
+        .route("/v1/reload", post(reload))
+        .route("/metrics", get(metrics))
+        .fallback(unknown_resource)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(api)
+}
+
+type Names = Result<Path<(String, String)>, PathRejection>;
+type Done = Result<StatusCode, Problem>;
+
+async fn status(State(api): State<Api>) -> Result<axum::Json<Status>, Problem> {
+    within_limit(api.handle.status()).await.map(axum::Json)
+}
+
+async fn services(State(api): State<Api>) -> Result<axum::Json<Vec<ServiceStatus>>, Problem> {
+    Ok(axum::Json(within_limit(api.handle.status()).await?.services))
+}
+
+async fn service(
+    State(api): State<Api>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<axum::Json<ServiceStatus>, Problem> {
+    let Path(name) = name?;
+    let services = within_limit(api.handle.status()).await?.services;
+    let suggestion = closest(&name, services.iter().map(|service| service.name.as_str())).map(str::to_owned);
+    let found = services.into_iter().find(|service| service.name == name);
+    found.map(axum::Json).ok_or_else(|| CommandError::UnknownService { name, suggestion }.into())
+}
+
+async fn weight(State(api): State<Api>, names: Names, Json(body): Json<WeightBody>) -> Done {
+    api.change(names, OverrideChange::Weight(body.weight)).await
+}
+
+async fn drain(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
+    api.change(names, OverrideChange::Drain).await
+}
+
+async fn enable(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
+    api.change(names, OverrideChange::Enable).await
+}
+
+async fn reset(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
+    api.change(names, OverrideChange::Reset).await
+}
+
+async fn reload(State(api): State<Api>, Nothing: Nothing) -> Done {
+    within_limit(api.handle.reload()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Problem> {
+    let status = within_limit(api.handle.status()).await?;
+    let text = metrics::render(&status, &api.registry)
+        .map_err(|error| Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+}
+
+async fn unknown_resource(uri: Uri) -> Problem {
+    Problem::new(Kind::UnknownResource, format!("there is nothing at {:?}", uri.path()))
+        .hint("start from /v1/status or /metrics")
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("{:?} does not take {method}", uri.path()))
+        .hint("the Allow header names what it takes")
+}
+
+impl Api {
+    async fn change(&self, names: Names, change: OverrideChange) -> Done {
+        let Path((service, server)) = names?;
+        within_limit(self.handle.change(service, server, change)).await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+async fn within_limit<T>(answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Problem::new(
+            Kind::NoAnswer,
+            format!(
+                "the director did not answer within {ANSWER_TIMEOUT:?}; a change may still be carried out"
+            ),
+        )),
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(Kind::MalformedPath, rejection.body_text())
+    }
+}

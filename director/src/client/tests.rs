@@ -1,0 +1,151 @@
+use super::*;
+use crate::api::Listeners;
+use crate::fake::ControlLoop;
+use crate::sample;
+use director_core::model::ApiSettings;
+use prometheus::Registry;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+/// A folder with a director's socket in it.
+async fn director() -> (TempDir, Client, ControlLoop) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("director.sock");
+    let settings = ApiSettings { socket: socket.clone(), group: None, listen: None };
+    let (control, handle) = ControlLoop::start();
+    let listeners = Listeners::bind(&settings).await.unwrap();
+    tokio::spawn(listeners.serve(handle, Registry::new(), std::future::pending()));
+    (folder, Client::new(socket), control)
+}
+
+/// A socket on which every connection gets `answer`.
+fn impostor(answer: &'static [u8]) -> (TempDir, Client) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("director.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    (folder, Client::new(socket))
+}
+
+#[tokio::test]
+async fn asks_and_changes() {
+    let (_folder, client, control) = director().await;
+    assert_eq!(client.status().await.unwrap(), sample::status());
+    for change in [
+        OverrideChange::Weight(0),
+        OverrideChange::Weight(u16::MAX),
+        OverrideChange::Drain,
+        OverrideChange::Enable,
+        OverrideChange::Reset,
+    ] {
+        client.change("exchange", "exchange1", change).await.unwrap();
+        assert_eq!(control.take_changes(), [("exchange".into(), "exchange1".into(), change)]);
+    }
+    client.reload().await.unwrap();
+    assert_eq!(control.reloads(), 1);
+}
+
+#[tokio::test]
+async fn passes_on_what_the_director_says() {
+    let (_folder, client, control) = director().await;
+    let odd = "a/b ?#%ü";
+    let Err(Error::Refused(problem)) = client.change(odd, "exchange1", OverrideChange::Drain).await else {
+        panic!("not refused")
+    };
+    assert_eq!(problem.detail, format!("there is no service named {odd:?}"));
+    let error = client.change("exchange", "exchange3", OverrideChange::Drain).await.unwrap_err();
+    assert_eq!(error.to_string(), "service \"exchange\" has no server named \"exchange3\"");
+    control.refuse_reloads("director.yaml:1:1: error: unknown key \"servces\"");
+    let error = client.reload().await.unwrap_err();
+    assert_eq!(error.to_string(), "director.yaml:1:1: error: unknown key \"servces\"");
+    assert_eq!(control.take_changes(), []);
+}
+
+#[tokio::test]
+async fn says_when_the_director_stops() {
+    let (_folder, client, control) = director().await;
+    control.stop().await;
+    assert_eq!(client.status().await.unwrap_err().to_string(), "the director is stopping");
+}
+
+#[tokio::test]
+async fn a_missing_socket_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("director.sock");
+    let client = Client::new(socket.clone());
+    assert_eq!(
+        client.status().await.unwrap_err().to_string(),
+        format!(
+            "there is no socket {}: is the director running? If it uses another one, name it with --socket",
+            socket.display()
+        )
+    );
+    drop(UnixListener::bind(&socket).unwrap());
+    assert_eq!(
+        client.status().await.unwrap_err().to_string(),
+        format!("nobody answers on {}: the director has stopped", socket.display())
+    );
+}
+
+#[tokio::test]
+async fn a_denied_socket_names_the_group_that_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("director.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let client = Client::new(socket.clone());
+    let denied = || client.not_connected(ErrorKind::PermissionDenied.into()).to_string();
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(denied(), format!("{} may be used by root only", socket.display()));
+        let group = Group::from_name("daemon").unwrap().unwrap();
+        std::os::unix::fs::chown(&socket, None, Some(group.gid.as_raw())).unwrap();
+        assert_eq!(
+            denied(),
+            format!("{} may be used by root and the group \"daemon\" only", socket.display())
+        );
+    } else {
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0)).unwrap();
+        assert!(matches!(client.status().await.unwrap_err(), Error::Denied { .. }));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_director_is_an_error() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"[..],
+        b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\noops",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n[]",
+    ] {
+        let (_folder, client) = impostor(answer);
+        let error = client.status().await.unwrap_err();
+        assert!(matches!(error, Error::Answer { .. }), "{error:?}");
+    }
+    for answer in [&b"220 mail.example ESMTP\r\n"[..], b""] {
+        let (_folder, client) = impostor(answer);
+        let error = client.status().await.unwrap_err();
+        assert!(matches!(error, Error::Broken(_)), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_director_that_hangs_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("director.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let error = Client::new(socket).status().await.unwrap_err();
+    assert_eq!(error.to_string(), "the director did not answer within 35s");
+}
+
+#[test]
+fn names_become_one_segment() {
+    assert_eq!(segment("exchange-1_a.b"), "exchange-1_a.b");
+    assert_eq!(segment("../a b"), "..%2Fa%20b");
+    assert_eq!(segment("ü"), "%C3%BC");
+}

@@ -1,0 +1,110 @@
+//! A control loop that knows one status and notes what it is asked, for the tests of the API and its client.
+
+use crate::command::{Command, CommandError, Handle, OverrideChange};
+use crate::sample;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+
+/// Service, server, change.
+pub(crate) type Change = (String, String, OverrideChange);
+
+/// Answers as the real one does, for [`sample::status`].
+#[derive(Debug)]
+pub(crate) struct ControlLoop {
+    notes: Arc<Mutex<Notes>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    changes: Vec<Change>,
+    reloads: usize,
+    refusal: Option<String>,
+    failure: Option<CommandError>,
+}
+
+impl ControlLoop {
+    /// Starts one on the current runtime.
+    pub(crate) fn start() -> (Self, Handle) {
+        let (handle, mut commands) = Handle::new();
+        let notes = Arc::new(Mutex::new(Notes::default()));
+        let shared = Arc::clone(&notes);
+        let task = tokio::spawn(async move {
+            while let Some(command) = commands.recv().await {
+                lock(&shared).answer(command);
+            }
+        });
+        (Self { notes, task }, handle)
+    }
+
+    /// Changes carried out since the last call.
+    pub(crate) fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut lock(&self.notes).changes)
+    }
+
+    /// Reloads carried out.
+    pub(crate) fn reloads(&self) -> usize {
+        lock(&self.notes).reloads
+    }
+
+    /// Reloads fail with `report` from now on.
+    pub(crate) fn refuse_reloads(&self, report: &str) {
+        lock(&self.notes).refusal = Some(report.to_owned());
+    }
+
+    /// Changes fail with `error` from now on.
+    pub(crate) fn refuse_changes(&self, error: CommandError) {
+        lock(&self.notes).failure = Some(error);
+    }
+
+    /// Ends it: nobody answers any more.
+    pub(crate) async fn stop(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
+    notes.lock().unwrap()
+}
+
+impl Notes {
+    fn answer(&mut self, command: Command) {
+        match command {
+            Command::Status(reply) => drop(reply.send(sample::status())),
+            Command::Override { service, server, change, reply } => {
+                drop(reply.send(self.change(service, server, change)));
+            }
+            Command::Reload(reply) => drop(reply.send(self.reload())),
+        }
+    }
+
+    fn change(
+        &mut self,
+        service: String,
+        server: String,
+        change: OverrideChange,
+    ) -> Result<(), CommandError> {
+        let status = sample::status();
+        let Some(known) = status.services.iter().find(|known| known.name == service) else {
+            return Err(CommandError::UnknownService { name: service, suggestion: None });
+        };
+        if !known.servers.iter().any(|known| known.name == server) {
+            let suggestion = Some("exchange1".to_owned());
+            return Err(CommandError::UnknownServer { service, name: server, suggestion });
+        }
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        self.changes.push((service, server, change));
+        Ok(())
+    }
+
+    fn reload(&mut self) -> Result<(), CommandError> {
+        if let Some(report) = &self.refusal {
+            return Err(CommandError::Configuration(report.clone()));
+        }
+        self.reloads += 1;
+        Ok(())
+    }
+}
