@@ -1,1 +1,201 @@
-//! netlink
+//! The kernel's side: transactions are lowered to netlink batches, and the table is read back.
+//!
+//! Tables, chains, rules and their expressions are built by libnftnl, and sockets are libmnl's; sets, elements and
+//! all reading are safe code, because libnftnl's safe side knows neither maps nor data. Everything blocks only as
+//! long as the kernel works, and acts on the network namespace of the thread that opened it.
+
+mod attribute;
+mod batch;
+mod conntrack;
+mod constants;
+mod datum;
+mod element;
+mod error;
+mod events;
+mod expression;
+mod lower;
+mod read;
+mod set;
+mod socket;
+mod userdata;
+
+pub use conntrack::{Conntrack, Flow, Traffic, Tuple};
+pub use error::Error;
+pub use events::{Changes, Events};
+
+use crate::ir::{Datum, ElementData, Key, MapSpec};
+use crate::observed::Observed;
+use crate::transaction::{Operation, Transaction};
+use batch::Batch;
+use socket::Socket;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
+
+/// How often entries that timed out meanwhile are sorted out of a deletion.
+const DELETE_ATTEMPTS: u32 = 5;
+
+/// The table `inet director` of the network namespace in which this was opened.
+pub struct Nft {
+    socket: Socket,
+}
+
+/// Packets and bytes that matched an element.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// Packets since the element was added.
+    pub packets: u64,
+    /// Bytes since the element was added.
+    pub bytes: u64,
+}
+
+/// An element that packets put into a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DynamicElement {
+    /// Its key.
+    pub key: Key,
+    /// Its data; empty in a set.
+    pub data: Vec<Datum>,
+    /// Time until it is gone; `None` if it stays.
+    pub left: Option<Duration>,
+}
+
+impl Nft {
+    /// Opens a socket to nf_tables.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn open() -> Result<Self, Error> {
+        Ok(Self { socket: Socket::open().map_err(|source| Error::Open { source })? })
+    }
+
+    /// Applies a transaction: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] names the first operation that the kernel refused. After [`Error::Unknown`] the state must
+    /// be read again; after all others nothing has changed.
+    pub fn apply(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        let mut batch = Batch::new(transaction)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.socket.drain();
+        let first = self.socket.reserve(batch.count());
+        let bytes = batch.numbered(first);
+        self.socket.send(bytes).map_err(|error| match error.raw_os_error() {
+            Some(libc::EMSGSIZE) => Error::TooLarge { bytes: bytes.len() },
+            _ => Error::Request { what: "sending a transaction".to_owned(), error },
+        })?;
+        let result = self.outcome(transaction, &batch, first);
+        if result.is_err() {
+            self.socket.drain();
+        }
+        result
+    }
+
+    /// Reads the table back. Without one, [`Observed::table`] is false.
+    ///
+    /// # Errors
+    /// [`Error::Request`], and [`Error::Busy`] if others never cease to change nf_tables.
+    pub fn observe(&mut self) -> Result<Observed, Error> {
+        read::table(&mut self.socket)
+    }
+
+    /// The counters of a map whose elements count (`MapSpec::counter`); empty if they don't.
+    ///
+    /// # Errors
+    /// [`Error::Request`], with `ENOENT` if there is no such map.
+    pub fn counters(&mut self, map: &str) -> Result<BTreeMap<Key, Counter>, Error> {
+        let spec = self.specification(map)?;
+        let elements = read::elements(&mut self.socket, map, &spec)?;
+        Ok(elements
+            .into_iter()
+            .filter_map(|read| {
+                let (packets, bytes) = read.counter?;
+                Some((read.key, Counter { packets, bytes }))
+            })
+            .collect())
+    }
+
+    /// The elements that packets put into a map, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Request`], with `ENOENT` if there is no such map.
+    pub fn dynamic_elements(&mut self, map: &str) -> Result<Vec<DynamicElement>, Error> {
+        let spec = self.specification(map)?;
+        let elements = read::elements(&mut self.socket, map, &spec)?;
+        Ok(elements
+            .into_iter()
+            .map(|read| DynamicElement {
+                key: read.key,
+                data: match read.element.data {
+                    Some(ElementData::Values(data)) => data,
+                    Some(ElementData::Verdict(_)) | None => Vec::new(),
+                },
+                left: read.expires.map(Duration::from_millis),
+            })
+            .collect())
+    }
+
+    /// Deletes elements that packets put into a map; those that are gone already are no error. Tells how many it
+    /// deleted.
+    ///
+    /// # Errors
+    /// As [`Self::apply`] and [`Self::dynamic_elements`].
+    pub fn delete_dynamic(&mut self, map: &str, keys: Vec<Key>) -> Result<usize, Error> {
+        let spec = self.specification(map)?;
+        let mut keys = keys;
+        for _ in 0..DELETE_ATTEMPTS {
+            let count = keys.len();
+            let operation =
+                Operation::DeleteElements { map: map.to_owned(), spec: spec.clone(), keys: keys.clone() };
+            match self.apply(&Transaction { operations: vec![operation] }) {
+                Err(error) if error.errno() == Some(libc::ENOENT) => {}
+                result => return result.map(|()| count),
+            }
+            let present: BTreeSet<Key> =
+                self.dynamic_elements(map)?.into_iter().map(|element| element.key).collect();
+            keys.retain(|key| present.contains(key));
+        }
+        Err(Error::Busy { attempts: DELETE_ATTEMPTS })
+    }
+
+    fn specification(&mut self, map: &str) -> Result<MapSpec, Error> {
+        read::specification(&mut self.socket, map)?.ok_or_else(|| Error::Request {
+            what: format!("reading the map {map}"),
+            error: io::Error::from_raw_os_error(libc::ENOENT),
+        })
+    }
+
+    /// Reads acknowledgements up to the last one, or to the first refusal: a batch that failed never ends.
+    fn outcome(&mut self, transaction: &Transaction, batch: &Batch, first: u32) -> Result<(), Error> {
+        let mut lost = None;
+        loop {
+            let messages = match self.socket.receive() {
+                Ok(messages) => messages,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    lost = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(Error::Unknown { error: lost.unwrap_or(error) }),
+            };
+            for message in messages.filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR) {
+                let number = message.sequence.wrapping_sub(first);
+                if number >= batch.count() {
+                    continue;
+                }
+                let number = number as usize;
+                match (message.errno(), lost.take()) {
+                    (0, None) if batch.is_last(number) => return Ok(()),
+                    (0, None) => {}
+                    (0, Some(error)) => return Err(Error::Unknown { error }),
+                    (errno, _) => {
+                        let owner = batch.owner(number);
+                        let operation = owner.and_then(|at| Some((at, transaction.operations.get(at)?)));
+                        return Err(Error::refused(operation, errno));
+                    }
+                }
+            }
+        }
+    }
+}

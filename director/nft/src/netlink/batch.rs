@@ -1,0 +1,253 @@
+//! A transaction as one netlink batch.
+
+use super::attribute::{Writer, put};
+use super::constants::{element as attr, rule as rule_attr, set as set_attr};
+use super::{Error, element, lower, set, userdata};
+use crate::ir::{BaseChain, ChainKind, Element, Hook, Key, MapSpec, Rule, TABLE};
+use crate::observed::Fingerprint;
+use crate::transaction::{Operation, Transaction};
+use nftnl::nftnl_sys::{self as sys, libc};
+use nftnl::{Chain, ChainType, MsgType, NlMsg, ProtoFamily, Table};
+use std::ffi::{CString, c_int};
+
+/// A message of elements is closed beyond this: its list must stay below 64 KiB.
+const ELEMENTS_BYTES: usize = 48 * 1024;
+const FLAGS_AT: usize = 6;
+const SEQUENCE_AT: usize = 8;
+const ACK: u16 = bits(libc::NLM_F_ACK);
+
+/// The messages of a transaction, and which operation each belongs to.
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    /// Where each message begins. The first begins the batch, the last ends it.
+    starts: Vec<usize>,
+    /// For each message the operation's place; `None` at both ends.
+    owners: Vec<Option<usize>>,
+    /// Where libnftnl writes a message.
+    scratch: Vec<u64>,
+}
+
+impl Batch {
+    /// Lowers a transaction.
+    pub(super) fn new(transaction: &Transaction) -> Result<Self, Error> {
+        let scratch = nftnl::nft_nlmsg_maxsize().div_ceil(8) as usize;
+        let mut batch =
+            Self { bytes: Vec::new(), starts: Vec::new(), owners: Vec::new(), scratch: vec![0; scratch] };
+        batch.edge(libc::NFNL_MSG_BATCH_BEGIN);
+        for (index, operation) in transaction.operations.iter().enumerate() {
+            batch.operation(index, operation).map_err(|reason| Error::invalid(operation, reason))?;
+        }
+        // Kernels before 6.10 acknowledge no end, so the last real message asks for it.
+        let last = batch.starts.last().copied().unwrap_or_default();
+        let flags = batch.bytes.get(last + FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
+        let flags = flags.map_or(0, u16::from_ne_bytes) | ACK;
+        put(&mut batch.bytes, last + FLAGS_AT, &flags.to_ne_bytes());
+        batch.edge(libc::NFNL_MSG_BATCH_END);
+        Ok(batch)
+    }
+
+    /// True if there is nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.iter().all(Option::is_none)
+    }
+
+    /// How many messages there are, and so sequence numbers.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The datagram, numbered from `first` on.
+    pub(super) fn numbered(&mut self, first: u32) -> &[u8] {
+        let mut sequence = first;
+        for start in &self.starts {
+            put(&mut self.bytes, start + SEQUENCE_AT, &sequence.to_ne_bytes());
+            sequence = sequence.wrapping_add(1);
+        }
+        &self.bytes
+    }
+
+    /// True for the message whose acknowledgement tells that all was applied.
+    pub(super) fn is_last(&self, message: usize) -> bool {
+        message + 2 == self.starts.len()
+    }
+
+    /// The place of the operation that a message belongs to.
+    pub(super) fn owner(&self, message: usize) -> Option<usize> {
+        self.owners.get(message).copied().flatten()
+    }
+
+    fn operation(&mut self, index: usize, operation: &Operation) -> Result<(), String> {
+        let owner = Some(index);
+        let table = Table::new(lower::name(TABLE)?, ProtoFamily::Inet);
+        match operation {
+            Operation::AddTable => self.object(owner, &table, MsgType::Add, &[]),
+            Operation::DeleteTable => self.object(owner, &table, MsgType::Del, &[]),
+            Operation::AddChain { name, base } => {
+                let mut chain = Chain::new(lower::name(name)?, &table);
+                if let Some(base) = base {
+                    hook(&mut chain, *base);
+                }
+                self.object(owner, &chain, MsgType::Add, &[]);
+            }
+            Operation::DeleteChain { name } => {
+                self.object(owner, &Chain::new(lower::name(name)?, &table), MsgType::Del, &[]);
+            }
+            Operation::FlushChain { name } => {
+                let chain = Chain::new(lower::name(name)?, &table);
+                self.object(owner, &nftnl::Rule::new(&chain), MsgType::Del, &[]);
+            }
+            Operation::AddRule { chain, rule } => self.rule(owner, &table, lower::name(chain)?, rule)?,
+            Operation::AddMap { name, spec } => {
+                let mut message = message(libc::NFT_MSG_NEWSET, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+                set::write(&mut message, name, spec, u32::try_from(index).unwrap_or(u32::MAX))?;
+                self.push(owner, &message.finish(0));
+            }
+            Operation::DeleteMap { name } => {
+                let mut message = message(libc::NFT_MSG_DELSET, 0);
+                lower::name(name)?;
+                message.text(set_attr::TABLE, TABLE).text(set_attr::NAME, name);
+                self.push(owner, &message.finish(0));
+            }
+            Operation::AddElements { map, spec, elements } => {
+                self.add_elements(owner, map, spec, elements)?
+            }
+            Operation::DeleteElements { map, spec, keys } => {
+                self.elements(owner, libc::NFT_MSG_DELSETELEM, 0, map, keys, |out, key| {
+                    element::write_key(out, spec, key)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(
+        &mut self,
+        owner: Option<usize>,
+        table: &Table,
+        chain: CString,
+        rule: &Rule,
+    ) -> Result<(), String> {
+        let chain = Chain::new(chain, table);
+        let mut object = nftnl::Rule::new(&chain);
+        for expression in lower::rule(rule)? {
+            object.add_expr(&expression);
+        }
+        let userdata = userdata::of_rule(rule.comment.as_deref(), Fingerprint::of(rule))?;
+        let mut tail = Writer::default();
+        tail.bytes(rule_attr::USERDATA, &userdata);
+        self.object(owner, &object, MsgType::Add, tail.written());
+        Ok(())
+    }
+
+    fn add_elements(
+        &mut self,
+        owner: Option<usize>,
+        map: &str,
+        spec: &MapSpec,
+        elements: &[(Key, Element)],
+    ) -> Result<(), String> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        self.elements(owner, libc::NFT_MSG_NEWSETELEM, flags, map, elements, |out, (key, data)| {
+            element::write(out, spec, key, data)
+        })
+    }
+
+    /// As few messages of elements as the length of an attribute allows.
+    fn elements<T>(
+        &mut self,
+        owner: Option<usize>,
+        kind: c_int,
+        flags: c_int,
+        map: &str,
+        items: &[T],
+        write: impl Fn(&mut Writer, &T) -> Result<(), String>,
+    ) -> Result<(), String> {
+        lower::name(map)?;
+        let mut items = items.iter().peekable();
+        while items.peek().is_some() {
+            let mut list = Writer::default();
+            while list.written().len() < ELEMENTS_BYTES
+                && let Some(item) = items.next()
+            {
+                write(&mut list, item)?;
+            }
+            let mut message = message(kind, flags);
+            message.text(attr::LIST_TABLE, TABLE).text(attr::LIST_SET, map).nest(
+                attr::LIST_ELEMENTS,
+                |nest| {
+                    nest.append(list.written());
+                },
+            );
+            self.push(owner, &message.finish(0));
+        }
+        Ok(())
+    }
+
+    /// A message by libnftnl, with attributes behind it that libnftnl's safe side has no setter for.
+    #[expect(unsafe_code, reason = "libnftnl writes to a pointer")]
+    fn object(&mut self, owner: Option<usize>, object: &impl NlMsg, kind: MsgType, tail: &[u8]) {
+        let start = self.bytes.len();
+        // SAFETY: the buffer has the size that the trait asks for and is aligned for a header. The longest message
+        // of ours, a rule of at most 128 expressions of below 400 bytes, fits it. It begins with its own length,
+        // which libnftnl never makes longer than what it wrote.
+        let message = unsafe {
+            object.write(self.scratch.as_mut_ptr().cast(), 0, kind);
+            let length = self.scratch.as_ptr().cast::<u32>().read() as usize;
+            std::slice::from_raw_parts(self.scratch.as_ptr().cast::<u8>(), length)
+        };
+        let flags = message.get(FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
+        let flags = flags.map_or(0, u16::from_ne_bytes) & !ACK;
+        self.starts.push(start);
+        self.owners.push(owner);
+        self.bytes.extend(message);
+        self.bytes.extend(tail);
+        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
+        put(&mut self.bytes, start, &length.to_ne_bytes());
+        put(&mut self.bytes, start + FLAGS_AT, &flags.to_ne_bytes());
+    }
+
+    fn push(&mut self, owner: Option<usize>, message: &[u8]) {
+        self.starts.push(self.bytes.len());
+        self.owners.push(owner);
+        self.bytes.extend(message);
+    }
+
+    /// Begins or ends the batch: the resource number of the `nfgenmsg` is the subsystem, in network order.
+    fn edge(&mut self, kind: c_int) {
+        let mut message = Writer::message(bits(kind), bits(libc::NLM_F_REQUEST), 0).finish(0);
+        let resource = bits(libc::NFNL_SUBSYS_NFTABLES).to_be_bytes();
+        put(&mut message, 18, &resource);
+        self.push(None, &message);
+    }
+}
+
+/// Begins a message of nf_tables for the family `inet`.
+pub(super) fn message(kind: c_int, flags: c_int) -> Writer {
+    let kind = bits(libc::NFNL_SUBSYS_NFTABLES) << 8 | bits(kind);
+    let inet = libc::NFPROTO_INET.to_le_bytes()[0];
+    Writer::message(kind, bits(flags | libc::NLM_F_REQUEST), inet)
+}
+
+fn hook(chain: &mut Chain<'_>, base: BaseChain) {
+    chain.set_type(match base.kind {
+        ChainKind::Nat => ChainType::Nat,
+        ChainKind::Filter => ChainType::Filter,
+    });
+    let hook = match base.hook {
+        Hook::Prerouting => nftnl::Hook::PreRouting,
+        Hook::Input => nftnl::Hook::In,
+        Hook::Forward => nftnl::Hook::Forward,
+        Hook::Output => nftnl::Hook::Out,
+        Hook::Postrouting => nftnl::Hook::PostRouting,
+    };
+    chain.set_hook(hook, base.priority);
+    chain.set_policy(nftnl::Policy::Accept);
+}
+
+/// The kernel's 16-bit numbers, which libc gives as `int`.
+const fn bits(value: c_int) -> u16 {
+    let [low, high, ..] = value.to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+const _: () = assert!(sys::NFTNL_UDATA_COMMENT_MAXLEN as usize == userdata::COMMENT_MAX);

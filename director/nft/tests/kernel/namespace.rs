@@ -1,0 +1,89 @@
+//! A network namespace for the length of a test, and what the tests do in it.
+
+use director_nft::ir::{
+    Chain, DataType, Datum, Element, ElementData, Key, Map, MapData, MapSpec, Rule, Ruleset,
+};
+use director_nft::netlink::Nft;
+use director_nft::transaction::{Operation, Transaction};
+use nix::sched::{CloneFlags, unshare};
+use std::process::Command;
+use std::thread;
+
+/// Runs a test on a thread of its own in a new network namespace: namespaces belong to threads, and children of
+/// the thread inherit it. Without the right to make one, the test is passed over.
+pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    let result = thread::spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
+        Ok(()) => {
+            run("ip", &["link", "set", "lo", "up"]);
+            test();
+        }
+        Err(error) => eprintln!("SKIPPED: no network namespace without root ({error})"),
+    })
+    .join();
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs a program to its end; its output.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The table as `nft` lists it.
+pub(crate) fn listed() -> String {
+    run("nft", &["list", "table", "inet", "director"])
+}
+
+/// All of a ruleset, into an empty kernel.
+pub(crate) fn load(ruleset: &Ruleset) -> Transaction {
+    let mut operations = vec![Operation::AddTable];
+    for (name, map) in &ruleset.maps {
+        operations.push(Operation::AddMap { name: name.clone(), spec: map.spec.clone() });
+    }
+    for (name, chain) in &ruleset.chains {
+        operations.push(Operation::AddChain { name: name.clone(), base: chain.base });
+    }
+    for (name, map) in &ruleset.maps {
+        let elements = map.elements.iter().map(|(key, element)| (key.clone(), element.clone())).collect();
+        operations.push(Operation::AddElements { map: name.clone(), spec: map.spec.clone(), elements });
+    }
+    for (name, chain) in &ruleset.chains {
+        for rule in &chain.rules {
+            operations.push(Operation::AddRule { chain: name.clone(), rule: rule.clone() });
+        }
+    }
+    Transaction { operations }
+}
+
+/// Loads a ruleset through a new socket.
+pub(crate) fn loaded(ruleset: &Ruleset) -> Nft {
+    let mut nft = Nft::open().unwrap();
+    nft.apply(&load(ruleset)).unwrap();
+    nft
+}
+
+/// A chain of rules without comments.
+pub(crate) fn chain(rules: impl IntoIterator<Item = Vec<director_nft::ir::Statement>>) -> Chain {
+    let rules = rules.into_iter().map(|statements| Rule { statements, comment: None }).collect();
+    Chain { base: None, rules }
+}
+
+/// A map from marks to marks.
+pub(crate) fn marks(elements: impl IntoIterator<Item = (u32, u32)>) -> Map {
+    Map { spec: mark_spec(), elements: elements.into_iter().map(|(key, data)| mark(key, data)).collect() }
+}
+
+/// The specification of a map from marks to marks.
+pub(crate) fn mark_spec() -> MapSpec {
+    MapSpec { key: vec![DataType::Mark], data: MapData::Values(vec![DataType::Mark]), ..MapSpec::default() }
+}
+
+/// An element of a map from marks to marks.
+pub(crate) fn mark(key: u32, data: u32) -> (Key, Element) {
+    let data = Some(ElementData::Values(vec![Datum::Mark(data)]));
+    (Key::of([Datum::Mark(key)]), Element { data, comment: None })
+}

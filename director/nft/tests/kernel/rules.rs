@@ -1,0 +1,251 @@
+//! Every statement, as nft reads it back.
+
+use crate::namespace::{in_namespace, listed, loaded};
+use director_nft::ir::{
+    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Expression, Family, Hook, Map, MapData, MapSpec,
+    MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector, Statement, Verdict,
+};
+use director_nft::observed::Observed;
+use std::time::Duration;
+
+const IP4: Selector = Selector::Ip4Saddr { prefix: 24 };
+const IP6: Selector = Selector::Ip6Saddr { prefix: 64 };
+
+fn spec(key: &[DataType], data: MapData) -> MapSpec {
+    MapSpec { key: key.to_vec(), data, ..MapSpec::default() }
+}
+
+fn maps(ruleset: &mut Ruleset) {
+    use DataType::{InetProto, InetService, Ipv4Addr, Ipv6Addr, Mark};
+    let values = |types: &[DataType]| MapData::Values(types.to_vec());
+    let dynamic = |address| MapSpec {
+        dynamic: true,
+        timeout: true,
+        size: Some(65536),
+        gc_interval: Some(Duration::from_secs(60)),
+        ..spec(&[address, Mark], values(&[Mark]))
+    };
+    let specs = [
+        ("addresses4", spec(&[Ipv4Addr], MapData::Verdict)),
+        ("dests4", spec(&[Mark], values(&[Ipv4Addr]))),
+        ("dests6", spec(&[Mark], values(&[Ipv6Addr]))),
+        ("ports4", spec(&[Mark], values(&[Ipv4Addr, InetService]))),
+        ("ports6", spec(&[Mark], values(&[Ipv6Addr, InetService]))),
+        ("persist4", MapSpec { default_timeout: Some(Duration::from_secs(600)), ..dynamic(Ipv4Addr) }),
+        ("persist6", dynamic(Ipv6Addr)),
+        ("slots", MapSpec { size: Some(512), counter: true, ..spec(&[Mark], values(&[Mark])) }),
+        ("seen", MapSpec { dynamic: true, timeout: true, size: Some(9), ..spec(&[Ipv4Addr], MapData::None) }),
+        ("vips4", MapSpec { size: Some(64), ..spec(&[Ipv4Addr, InetProto, InetService], MapData::Verdict) }),
+        ("vips6", spec(&[Ipv6Addr, InetProto, InetService], MapData::Verdict)),
+        (
+            "vips4-ranges",
+            MapSpec { interval: true, ..spec(&[Ipv4Addr, InetProto, InetService], MapData::Verdict) },
+        ),
+    ];
+    for (name, spec) in specs {
+        ruleset.maps.insert(name.to_owned(), Map { spec, elements: [].into() });
+    }
+}
+
+fn equals(selector: Selector, value: Datum) -> Statement {
+    Statement::Match(Match::Value { selector, negate: false, value })
+}
+
+fn prefix(selector: Selector, negate: bool, address: &str, length: u8) -> Statement {
+    let address = match address.parse().unwrap() {
+        std::net::IpAddr::V4(address) => Datum::Ipv4(address),
+        std::net::IpAddr::V6(address) => Datum::Ipv6(address),
+    };
+    Statement::Match(Match::Prefix { selector, negate, address, length })
+}
+
+fn set(target: MarkTarget, value: Expression) -> Statement {
+    Statement::SetMark { target, value }
+}
+
+fn lookup(key: &[Selector], map: &str) -> Expression {
+    Expression::Map { key: key.to_vec(), map: map.to_owned() }
+}
+
+fn update(key: &[Selector], map: &str, timeout: Option<u64>) -> Statement {
+    Statement::Update {
+        map: map.to_owned(),
+        key: key.to_vec(),
+        timeout: timeout.map(Duration::from_secs),
+        data: Some(Selector::CtMark),
+    }
+}
+
+fn delete(key: &[Selector], map: &str) -> Statement {
+    Statement::Delete { map: map.to_owned(), key: key.to_vec(), data: Some(Selector::CtMark) }
+}
+
+fn dnat(family: Family, map: &str, port: bool) -> Statement {
+    Statement::Dnat(Dnat { family, key: vec![Selector::CtMark], map: map.to_owned(), port })
+}
+
+fn vmap(key: &[Selector], map: &str) -> Statement {
+    Statement::Vmap { key: key.to_vec(), map: map.to_owned() }
+}
+
+fn numgen(mode: NumgenMode, modulus: u32, offset: u32) -> Expression {
+    Expression::Numgen(Numgen { mode, modulus, offset })
+}
+
+/// Statements, and what `nft list` makes of them.
+fn table() -> Vec<(Vec<Statement>, &'static str)> {
+    use MarkTarget::{Ct, Meta};
+    use Selector::{CtMark, Ip4Daddr, Ip6Daddr, L4Proto, MetaMark, Nfproto, ThDport};
+    let goto = || Statement::Verdict(Verdict::Goto("end".to_owned()));
+    let drop = || Statement::Verdict(Verdict::Drop);
+    let all4 = Selector::Ip4Saddr { prefix: 32 };
+    let tcp = || equals(L4Proto, Datum::Proto(6));
+    vec![
+        (vec![equals(Nfproto, Datum::Proto(2)), drop()], "meta nfproto ipv4 drop"),
+        (vec![equals(Nfproto, Datum::Proto(10)), goto()], "meta nfproto ipv6 goto end"),
+        (
+            vec![equals(L4Proto, Datum::Proto(17)), Statement::Counter, drop()],
+            "meta l4proto udp counter packets 0 bytes 0 drop",
+        ),
+        (vec![equals(MetaMark, Datum::Mark(80)), goto()], "meta mark 0x00000050 goto end"),
+        (vec![equals(CtMark, Datum::Mark(0x8000_1001)), goto()], "ct mark 0x80001001 goto end"),
+        (
+            vec![
+                Statement::Match(Match::Value { selector: CtMark, negate: true, value: Datum::Mark(1) }),
+                drop(),
+            ],
+            "ct mark != 0x00000001 drop",
+        ),
+        (vec![equals(Ip4Daddr, Datum::Ipv4([10, 0, 0, 1].into())), drop()], "ip daddr 10.0.0.1 drop"),
+        (vec![equals(Ip6Daddr, Datum::Ipv6(1.into())), drop()], "ip6 daddr ::1 drop"),
+        (vec![equals(ThDport, Datum::Port(443)), drop()], "th dport 443 drop"),
+        (vec![equals(IP4, Datum::Ipv4([10, 0, 1, 0].into())), drop()], "ip saddr 10.0.1.0/24 drop"),
+        (vec![prefix(all4, false, "10.0.1.0", 24), drop()], "ip saddr 10.0.1.0/24 drop"),
+        (vec![prefix(all4, true, "10.0.2.0", 23), drop()], "ip saddr != 10.0.2.0/23 drop"),
+        (vec![prefix(Ip4Daddr, false, "10.0.1.1", 32), drop()], "ip daddr 10.0.1.1 drop"),
+        (vec![prefix(Ip6Daddr, false, "fd00::", 64), drop()], "ip6 daddr fd00::/64 drop"),
+        (vec![prefix(Ip6Daddr, true, "fd00::", 57), drop()], "ip6 daddr != fd00::/57 drop"),
+        (
+            vec![
+                prefix(all4, false, "10.0.1.0", 24),
+                prefix(Ip4Daddr, true, "10.0.1.0", 24),
+                Statement::Match(Match::OutputInterface { negate: false, name: "eth0".to_owned() }),
+                Statement::Match(Match::InputInterface { negate: true, name: "fifteen-bytes-0".to_owned() }),
+                Statement::Match(Match::CtStatusDnat),
+                Statement::Masquerade,
+            ],
+            "ip saddr 10.0.1.0/24 ip daddr != 10.0.1.0/24 oifname \"eth0\" iifname != \"fifteen-bytes-0\" ct status dnat masquerade",
+        ),
+        (
+            vec![vmap(&[Ip4Daddr, L4Proto, ThDport], "vips4")],
+            "ip daddr . meta l4proto . th dport vmap @vips4",
+        ),
+        (
+            vec![vmap(&[Ip4Daddr, L4Proto, ThDport], "vips4-ranges")],
+            "ip daddr . meta l4proto . th dport vmap @vips4-ranges",
+        ),
+        (
+            vec![vmap(&[Ip6Daddr, L4Proto, ThDport], "vips6")],
+            "ip6 daddr . meta l4proto . th dport vmap @vips6",
+        ),
+        (vec![vmap(&[Ip4Daddr], "addresses4")], "ip daddr vmap @addresses4"),
+        (
+            vec![
+                set(Meta, Expression::Value(Datum::Mark(80))),
+                set(Ct, numgen(NumgenMode::Increment, 4, 65536)),
+                goto(),
+            ],
+            "meta mark set 0x00000050 ct mark set numgen inc mod 4 offset 65536 goto end",
+        ),
+        (vec![set(Meta, numgen(NumgenMode::Random, 3, 0))], "meta mark set numgen random mod 3"),
+        (vec![set(Ct, Expression::Field(MetaMark))], "ct mark set meta mark"),
+        (vec![set(Meta, Expression::Field(CtMark))], "meta mark set ct mark"),
+        (
+            vec![set(Ct, lookup(&[CtMark], "slots")), dnat(Family::V4, "dests4", false)],
+            "ct mark set ct mark map @slots dnat ip to ct mark map @dests4",
+        ),
+        (vec![dnat(Family::V6, "dests6", false)], "dnat ip6 to ct mark map @dests6"),
+        (vec![tcp(), dnat(Family::V4, "ports4", true)], "meta l4proto tcp dnat ip to ct mark map @ports4"),
+        (vec![tcp(), dnat(Family::V6, "ports6", true)], "meta l4proto tcp dnat ip6 to ct mark map @ports6"),
+        (
+            vec![
+                set(Ct, lookup(&[IP4, MetaMark], "persist4")),
+                update(&[IP4, MetaMark], "persist4", Some(600)),
+                dnat(Family::V4, "dests4", false),
+            ],
+            "ct mark set ip saddr & 255.255.255.0 . meta mark map @persist4 update @persist4 { ip saddr & 255.255.255.0 . meta mark timeout 10m : ct mark } dnat ip to ct mark map @dests4",
+        ),
+        (
+            vec![update(&[all4, MetaMark], "persist4", None)],
+            "update @persist4 { ip saddr . meta mark : ct mark }",
+        ),
+        (
+            vec![delete(&[IP4, MetaMark], "persist4")],
+            "delete @persist4 { ip saddr & 255.255.255.0 . meta mark : ct mark }",
+        ),
+        (
+            vec![set(Ct, lookup(&[IP6, MetaMark], "persist6"))],
+            "ct mark set ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark map @persist6",
+        ),
+        (
+            vec![update(&[IP6, MetaMark], "persist6", Some(90))],
+            "update @persist6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark timeout 1m30s : ct mark }",
+        ),
+        (
+            vec![delete(&[IP6, MetaMark], "persist6")],
+            "delete @persist6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark : ct mark }",
+        ),
+        (
+            vec![Statement::Update {
+                map: "seen".to_owned(),
+                key: vec![all4],
+                timeout: Some(Duration::from_secs(1)),
+                data: None,
+            }],
+            "update @seen { ip saddr timeout 1s }",
+        ),
+        (vec![tcp(), Statement::Reject(Reject::TcpReset)], "meta l4proto tcp reject with tcp reset"),
+        (vec![Statement::Reject(Reject::PortUnreachable)], "reject"),
+        (vec![Statement::Verdict(Verdict::Jump("end".to_owned()))], "jump end"),
+        (vec![Statement::Verdict(Verdict::Accept)], "accept"),
+    ]
+}
+
+#[test]
+fn nft_lists_every_statement_as_it_is_meant() {
+    in_namespace(|| {
+        for (statements, expected) in table() {
+            let mut ruleset = Ruleset::default();
+            maps(&mut ruleset);
+            let rule = Rule { statements, comment: Some("words of ours".to_owned()) };
+            ruleset.chains.insert("end".to_owned(), Chain::default());
+            ruleset.chains.insert("x".to_owned(), Chain { base: None, rules: vec![rule] });
+            let mut nft = loaded(&ruleset);
+            let text = crate::namespace::run("nft", &["list", "chain", "inet", "director", "x"]);
+            let expected = format!("{expected} comment \"words of ours\"");
+            assert!(text.lines().any(|line| line.trim() == expected), "{expected}\n{text}");
+            assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset), "{expected}");
+            crate::namespace::run("nft", &["delete", "table", "inet", "director"]);
+        }
+    });
+}
+
+#[test]
+fn base_chains_come_back_with_their_hooks() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::default();
+        let hooks = [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Output, Hook::Postrouting];
+        for (kind, priority) in [(ChainKind::Nat, -100), (ChainKind::Filter, 17)] {
+            for hook in hooks {
+                if kind == ChainKind::Nat && hook == Hook::Forward {
+                    continue;
+                }
+                let base = Some(BaseChain { kind, hook, priority });
+                ruleset.chains.insert(format!("{kind:?}-{hook:?}"), Chain { base, rules: Vec::new() });
+            }
+        }
+        let mut nft = loaded(&ruleset);
+        assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset));
+        assert!(listed().contains("type nat hook prerouting priority dstnat; policy accept;"));
+    });
+}
