@@ -1,5 +1,6 @@
 //! Elements of sets and maps: keys, data, verdicts.
 
+use super::DataType;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// One value of a field, in the type of that field.
@@ -15,6 +16,20 @@ pub enum Datum {
     Port(u16),
     /// `mark`: a packet mark, a conntrack mark, a slot or a destination id (host byte order).
     Mark(u32),
+}
+
+impl Datum {
+    /// The type it is a value of.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Ipv4(_) => DataType::Ipv4Addr,
+            Self::Ipv6(_) => DataType::Ipv6Addr,
+            Self::Proto(_) => DataType::InetProto,
+            Self::Port(_) => DataType::InetService,
+            Self::Mark(_) => DataType::Mark,
+        }
+    }
 }
 
 /// A field of a key: one value, or in maps with `flags interval` a closed range.
@@ -67,4 +82,23 @@ pub enum Verdict {
     Jump(String),
     /// On in that chain, and at its end back to whoever jumped here.
     Goto(String),
+}
+
+impl Verdict {
+    /// The chain it leads to.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Jump(chain) | Self::Goto(chain) => Some(chain),
+            Self::Accept | Self::Drop => None,
+        }
+    }
+}
+
+impl Element {
+    /// The chain it leads to, in a verdict map.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        if let Some(ElementData::Verdict(verdict)) = &self.data { verdict.target() } else { None }
+    }
 }

@@ -1,6 +1,6 @@
 //! Rules: statements, and the expressions they read.
 
-use super::{Datum, Verdict};
+use super::{DataType, Datum, Verdict};
 use std::time::Duration;
 
 /// A rule: statements evaluated in order until one does not match.
@@ -62,6 +62,51 @@ pub enum Statement {
     Counter,
     /// Ends the rule with a verdict.
     Verdict(Verdict),
+}
+
+impl Statement {
+    /// The map it looks things up in, or changes.
+    #[must_use]
+    pub fn map(&self) -> Option<&str> {
+        match self {
+            Self::Vmap { map, .. }
+            | Self::Update { map, .. }
+            | Self::Delete { map, .. }
+            | Self::SetMark { value: Expression::Map { map, .. }, .. }
+            | Self::Dnat(Dnat { map, .. }) => Some(map),
+            Self::Match(_)
+            | Self::SetMark { .. }
+            | Self::Masquerade
+            | Self::Reject(_)
+            | Self::Counter
+            | Self::Verdict(_) => None,
+        }
+    }
+
+    /// The chain it leads to, if it names one itself.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        if let Self::Verdict(verdict) = self { verdict.target() } else { None }
+    }
+
+    /// The fields it reads, in the order it reads them.
+    pub fn selectors(&self) -> impl Iterator<Item = Selector> + '_ {
+        let (key, more): (&[Selector], Option<Selector>) = match self {
+            Self::Match(Match::Value { selector, .. } | Match::Prefix { selector, .. })
+            | Self::SetMark { value: Expression::Field(selector), .. } => (&[], Some(*selector)),
+            Self::Vmap { key, .. }
+            | Self::SetMark { value: Expression::Map { key, .. }, .. }
+            | Self::Dnat(Dnat { key, .. }) => (key, None),
+            Self::Update { key, data, .. } | Self::Delete { key, data, .. } => (key, *data),
+            Self::Match(_)
+            | Self::SetMark { .. }
+            | Self::Masquerade
+            | Self::Reject(_)
+            | Self::Counter
+            | Self::Verdict(_) => (&[], None),
+        };
+        key.iter().copied().chain(more)
+    }
 }
 
 /// A comparison.
@@ -134,6 +179,30 @@ pub enum Selector {
     ThDport,
 }
 
+impl Selector {
+    /// Type of the field's value.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Nfproto | Self::L4Proto => DataType::InetProto,
+            Self::MetaMark | Self::CtMark => DataType::Mark,
+            Self::Ip4Saddr { .. } | Self::Ip4Daddr => DataType::Ipv4Addr,
+            Self::Ip6Saddr { .. } | Self::Ip6Daddr => DataType::Ipv6Addr,
+            Self::ThDport => DataType::InetService,
+        }
+    }
+
+    /// The family whose header holds the field: packets of the other one do not match.
+    #[must_use]
+    pub fn family(self) -> Option<Family> {
+        match self {
+            Self::Ip4Saddr { .. } | Self::Ip4Daddr => Some(Family::V4),
+            Self::Ip6Saddr { .. } | Self::Ip6Daddr => Some(Family::V6),
+            Self::Nfproto | Self::L4Proto | Self::MetaMark | Self::CtMark | Self::ThDport => None,
+        }
+    }
+}
+
 /// A mark that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkTarget {
@@ -201,6 +270,17 @@ pub enum Family {
     V4,
     /// IPv6
     V6,
+}
+
+impl Family {
+    /// Its number in `meta nfproto`.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V4 => 2,
+            Self::V6 => 10,
+        }
+    }
 }
 
 /// How an attempt is refused.
