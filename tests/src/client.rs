@@ -12,9 +12,11 @@ pub use load::Load;
 pub use tally::{Failure, Tally};
 pub use udp::UdpClient;
 
-use crate::{Host, Result};
+use crate::{Greeting, Host, Result};
+use conversation::Conversation;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use worker::Worker;
 
 /// The clients' host.
 #[derive(Debug, Clone)]
@@ -75,7 +77,9 @@ impl Target {
 }
 
 impl Client {
-    pub(crate) fn new(host: Host) -> Self {
+    /// Clients on that host; any host may be one.
+    #[must_use]
+    pub fn new(host: Host) -> Self {
         Self { host }
     }
 
@@ -110,14 +114,17 @@ impl Client {
         Hold::start(self, target, count)
     }
 
-    /// Makes one TCP connection: who answered, or what went wrong.
+    /// Makes one TCP connection: what the server said, or what went wrong.
     ///
     /// # Errors
     /// The thread could not be started.
-    pub fn try_tcp(&self, to: SocketAddr) -> Result<std::result::Result<String, Failure>> {
-        let tally = self.visit(&Target::new(to), 1)?;
-        let failure = tally.failures.keys().next().copied();
-        Ok(tally.servers.into_keys().next().ok_or(failure.unwrap_or(Failure::Timeout)))
+    pub fn call(&self, target: &Target) -> Result<std::result::Result<Greeting, Failure>> {
+        let (to, from) = target.pick(0);
+        Worker::run(&self.host, move || async move {
+            let conversation = Conversation::open(to, from).await?;
+            let greeting = conversation.greeting.clone();
+            conversation.close().await.map(|()| greeting)
+        })
     }
 
     /// A UDP socket, with one source port for its life.

@@ -1,13 +1,13 @@
 //! Real servers that say who they are.
 //!
-//! A server greets every TCP connection with one line, `220 NAME PORT PEER`, as an SMTP server would, and answers
+//! A server greets every TCP connection with one line, a [`Greeting`], and answers
 //! every line that it gets with the same line. On the HTTP ports it waits for requests instead and answers each with
 //! that line as the body, as long as the client keeps the connection. A UDP datagram is answered by that line.
 //! Whoever says `QUIT`, or sends `Connection: close`, is hung up on: so the server holds the TIME-WAIT, and
 //! clients never run out of source ports.
 
 use crate::error::Doing;
-use crate::{Host, Result};
+use crate::{Greeting, Host, Result};
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,7 +159,7 @@ async fn accept(listener: TcpListener, name: String, port: u16, counters: Arc<Co
         // Errors are those of one connection that is already gone.
         let Ok((mut stream, peer)) = listener.accept().await else { continue };
         counters.count(port);
-        let greeting = greeting(&name, port, peer);
+        let greeting = greeting(&name, port, peer).to_string();
         let counters = Arc::clone(&counters);
         tokio::spawn(async move {
             counters.open.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +182,7 @@ async fn answer(socket: UdpSocket, name: String, port: u16, counters: Arc<Counte
         // Errors are ICMP messages about earlier answers.
         let Ok((_, peer)) = socket.recv_from(&mut buffer).await else { continue };
         counters.count(port);
-        let _ = socket.send_to(greeting(&name, port, peer).as_bytes(), peer).await;
+        let _ = socket.send_to(greeting(&name, port, peer).to_string().as_bytes(), peer).await;
     }
 }
 
@@ -232,9 +232,9 @@ async fn read_line(read: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>
     Ok(length > 0)
 }
 
-/// The line by which a server tells who it is, and whom it sees.
-fn greeting(name: &str, port: u16, peer: SocketAddr) -> String {
-    format!("220 {name} {port} {}\r\n", SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+fn greeting(name: &str, port: u16, peer: SocketAddr) -> Greeting {
+    // IPv4 clients come to an IPv6 socket as mapped addresses.
+    Greeting { server: name.to_owned(), port, peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()) }
 }
 
 impl Counters {

@@ -37,8 +37,11 @@ fn tells_how_a_connection_failed() {
         let director = &lab.directors()[0];
         lab::baseline::balance_by_hand(director, VIP, &[80, 81], &addresses(&["10.0.1.1"])?)?;
         let client = lab.client();
-        assert_eq!(client.try_tcp(SocketAddr::new(VIP, 80))?, Ok("exchange1".to_owned()));
-        assert_eq!(client.try_tcp(SocketAddr::new(VIP, 81))?, Err(Failure::Refused));
+        assert_eq!(
+            client.call(&Target::new(SocketAddr::new(VIP, 80)))?.map(|greeting| greeting.server),
+            Ok("exchange1".into())
+        );
+        assert_eq!(client.call(&Target::new(SocketAddr::new(VIP, 81)))?, Err(Failure::Refused));
         let udp = client.udp("192.168.1.101".parse()?)?;
         assert_eq!(udp.ask(SocketAddr::new(VIP, 9)), Err(Failure::Refused));
         assert!(client.ping(VIP)?);
@@ -49,7 +52,7 @@ fn tells_how_a_connection_failed() {
         eventually(Duration::from_secs(5), "data moves", || hold.exchanges() >= 9)?;
         server.stop();
         eventually(Duration::from_secs(5), "all have failed", || hold.so_far().failed() == 3)?;
-        assert_eq!(client.try_tcp(SocketAddr::new(VIP, 80))?, Err(Failure::Refused));
+        assert_eq!(client.call(&Target::new(SocketAddr::new(VIP, 80)))?, Err(Failure::Refused));
         Ok(())
     });
 }

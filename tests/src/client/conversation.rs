@@ -1,6 +1,7 @@
 //! One TCP connection to a [`Server`](crate::Server).
 
 use super::Failure;
+use crate::Greeting;
 use crate::server::is_http;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::ErrorKind;
@@ -17,8 +18,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Conversation {
     stream: BufReader<TcpStream>,
     http: bool,
-    /// Name of the server.
-    pub(super) server: String,
+    /// What the server said first.
+    pub(super) greeting: Greeting,
     /// Time until the connection was made.
     pub(super) connect: Duration,
 }
@@ -38,13 +39,9 @@ impl Conversation {
             let connect = begin.elapsed();
             stream.set_nodelay(true)?;
             let http = is_http(to.port());
-            let mut conversation =
-                Self { stream: BufReader::new(stream), http, server: String::new(), connect };
-            if http {
-                conversation.send("GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
-            }
-            conversation.server = conversation.receive_greeting().await?;
-            Ok(conversation)
+            let mut stream = BufReader::new(stream);
+            let greeting = receive_greeting(&mut stream, http).await?;
+            Ok(Self { stream, http, greeting, connect })
         })
         .await
     }
@@ -53,11 +50,10 @@ impl Conversation {
     pub(super) async fn exchange(&mut self) -> Result<(), Failure> {
         patiently(async {
             if self.http {
-                self.send("GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
-                return self.receive_greeting().await.map(drop);
+                return receive_greeting(&mut self.stream, self.http).await.map(drop);
             }
-            self.send("NOOP\n").await?;
-            match self.receive_line().await?.as_str() {
+            self.stream.write_all(b"NOOP\n").await?;
+            match receive_line(&mut self.stream).await?.as_str() {
                 "NOOP\n" => Ok(()),
                 _ => Err(ErrorKind::InvalidData.into()),
             }
@@ -69,36 +65,29 @@ impl Conversation {
     pub(super) async fn close(mut self) -> Result<(), Failure> {
         patiently(async {
             let good_bye = if self.http { "GET / HTTP/1.1\r\nConnection: close\r\n\r\n" } else { "QUIT\n" };
-            self.send(good_bye).await?;
+            self.stream.write_all(good_bye.as_bytes()).await?;
             self.stream.read_to_end(&mut Vec::new()).await?;
             Ok(())
         })
         .await
     }
-
-    async fn send(&mut self, text: &str) -> std::io::Result<()> {
-        self.stream.write_all(text.as_bytes()).await
-    }
-
-    async fn receive_greeting(&mut self) -> std::io::Result<String> {
-        if self.http {
-            while self.receive_line().await? != "\r\n" {}
-        }
-        server_name(&self.receive_line().await?).map(str::to_owned).ok_or(ErrorKind::InvalidData.into())
-    }
-
-    async fn receive_line(&mut self) -> std::io::Result<String> {
-        let mut line = String::new();
-        match self.stream.read_line(&mut line).await? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            _ => Ok(line),
-        }
-    }
 }
 
-/// The name in a server's greeting `220 NAME PORT PEER`.
-pub(super) fn server_name(greeting: &str) -> Option<&str> {
-    greeting.strip_prefix("220 ")?.split(' ').next()
+/// The greeting: in HTTP it is asked for, and comes after the headers.
+async fn receive_greeting(stream: &mut BufReader<TcpStream>, http: bool) -> std::io::Result<Greeting> {
+    if http {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
+        while receive_line(stream).await? != "\r\n" {}
+    }
+    Greeting::parse(&receive_line(stream).await?).ok_or(ErrorKind::InvalidData.into())
+}
+
+async fn receive_line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut line = String::new();
+    match stream.read_line(&mut line).await? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line),
+    }
 }
 
 async fn patiently<T>(work: impl Future<Output = std::io::Result<T>>) -> Result<T, Failure> {

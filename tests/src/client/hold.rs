@@ -96,7 +96,7 @@ impl Shared {
 
     fn opened(&self, conversation: &Conversation) {
         let mut tally = self.lock();
-        tally.answered(&conversation.server);
+        tally.answered(&conversation.greeting.server);
         tally.connected(conversation.connect);
     }
 }

@@ -70,7 +70,7 @@ async fn visit(target: &Target, number: usize, tally: &Mutex<Tally>) {
     let (to, from) = target.pick(number);
     let (outcome, connect) = match Conversation::open(to, from).await {
         Ok(conversation) => {
-            let (server, connect) = (conversation.server.clone(), conversation.connect);
+            let (server, connect) = (conversation.greeting.server.clone(), conversation.connect);
             (conversation.close().await.map(|()| server), connect)
         }
         Err(failure) => (Err(failure), Duration::ZERO),

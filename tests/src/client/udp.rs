@@ -1,9 +1,8 @@
 //! UDP clients that keep their source port.
 
 use super::Failure;
-use super::conversation::server_name;
 use crate::error::Doing;
-use crate::{Host, Result};
+use crate::{Greeting, Host, Result};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -22,17 +21,16 @@ impl UdpClient {
         Ok(Self(socket))
     }
 
-    /// Sends a datagram: the name of the server that answers, or what went wrong.
+    /// Sends a datagram: what a server answers, or what went wrong.
     ///
     /// # Errors
     /// [`Failure`]
-    pub fn ask(&self, to: SocketAddr) -> std::result::Result<String, Failure> {
+    pub fn ask(&self, to: SocketAddr) -> std::result::Result<Greeting, Failure> {
         // A connected socket is told of ICMP errors.
         self.0.connect(to)?;
         self.0.send(b"who are you?\n")?;
         let mut answer = [0; 256];
         let length = self.0.recv(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer[..length]);
-        server_name(&answer).map(str::to_owned).ok_or(Failure::Nonsense)
+        Greeting::parse(&String::from_utf8_lossy(&answer[..length])).ok_or(Failure::Nonsense)
     }
 }

@@ -55,6 +55,16 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Runs a task in a thread of its own on `host`, and waits for its result.
+    pub(super) fn run<T: Send + 'static, F: Future<Output = T>>(
+        host: &Host,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T> {
+        let (sender, result) = mpsc::channel();
+        let _worker = Self::start(host, move |_| async move { drop(sender.send(work().await)) })?;
+        result.recv().map_err(std::io::Error::other).doing("waiting for a thread")
+    }
+
     /// Tells the tasks to stop and waits for them.
     pub(super) fn stop(&mut self) -> Result<()> {
         self.stop.send_replace(true);
