@@ -117,7 +117,13 @@ mod tests {
     }
 
     /// (state, weight, admits returning, keeps connections)
-    fn decide(weight: u16, q: [bool; 3], down: bool, set: Option<u16>, drained: bool) -> (State, u16, bool, bool) {
+    fn decide(
+        weight: u16,
+        q: [bool; 3],
+        down: bool,
+        set: Option<u16>,
+        drained: bool,
+    ) -> (State, u16, bool, bool) {
         let quiescence =
             Quiescence { quiescent: q[0], expire_quiescent_template: q[1], expire_nodest_conn: q[2] };
         let health = if down { Health::Down("refused".into()) } else { Health::Up };

@@ -69,6 +69,9 @@ struct Entry {
 #[error("no number is left for {0}")]
 pub struct Exhausted(String);
 
+/// Management addresses have names of their own: a slash can't stand in a service's name.
+const MANAGEMENT: &str = "management/";
+
 /// Highest number of a server within its service.
 const MAX_SERVER: u16 = 0xfff;
 
@@ -120,6 +123,24 @@ impl Registry {
         self.services.get(service)?.server(server)
     }
 
+    /// Servers that have a number but are not in `model`: service, server and id. Management addresses stand under
+    /// a name that no service can have.
+    pub fn unconfigured<'a>(
+        &'a self,
+        model: &'a Model,
+    ) -> impl Iterator<Item = (&'a str, &'a str, DestinationId)> + 'a {
+        let configured = |service: &str, server: &str| match service.strip_prefix(MANAGEMENT) {
+            Some(name) => model.management.get(name).is_some_and(|it| it.server == server),
+            None => model.services.get(service).is_some_and(|it| it.servers.contains_key(server)),
+        };
+        self.services.iter().flat_map(move |(service, entry)| {
+            let servers = entry.servers.iter().filter(move |(server, _)| !configured(service, server));
+            servers.map(|(server, number)| {
+                (service.as_str(), server.as_str(), entry.number.destination(*number))
+            })
+        })
+    }
+
     /// Destination id of the server behind a management address.
     #[must_use]
     pub fn management(&self, name: &str, server: &str) -> Option<DestinationId> {
@@ -149,7 +170,68 @@ impl Entry {
     }
 }
 
-/// Management addresses have names of their own: a slash can't stand in a service's name.
 fn management_key(name: &str) -> String {
-    format!("management/{name}")
+    format!("{MANAGEMENT}{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn model(services: &[(&str, &[&str])]) -> Model {
+        let mut text = String::from(
+            "version: 1\nnodes:\n  lb1:\n    public: {interface: eth0, address: 192.168.1.33/24}\n    private: {interface: eth1, address: 10.0.1.33/24}\nservers:\n",
+        );
+        let servers: BTreeSet<&str> =
+            services.iter().flat_map(|(_, servers)| servers.iter().copied()).collect();
+        for (number, server) in servers.iter().enumerate() {
+            text += &format!("  {server}: {{address: 10.0.1.{}}}\n", number + 1);
+        }
+        text += "services:\n";
+        for (port, (service, servers)) in services.iter().enumerate() {
+            text += &format!(
+                "  {service}:\n    vip: 192.168.1.35\n    ports: {{tcp: {}}}\n    servers:\n",
+                port + 1
+            );
+            for server in *servers {
+                text += &format!("      {server}: {{}}\n");
+            }
+        }
+        load(&text, "test").unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    #[test]
+    fn names_keep_their_numbers_whatever_comes_before_them() {
+        let mut registry = Registry::default();
+        registry.assign(&model(&[("mail", &["a", "b"])])).unwrap();
+        let before = registry.server("mail", "b");
+        registry.assign(&model(&[("aaa", &["a"]), ("mail", &["a", "aa", "b"])])).unwrap();
+        assert_eq!(registry.server("mail", "b"), before);
+        assert_ne!(registry.service("aaa"), registry.service("mail"));
+    }
+
+    #[test]
+    fn a_name_that_comes_back_finds_its_number() {
+        let mut registry = Registry::default();
+        registry.assign(&model(&[("mail", &["a", "b"])])).unwrap();
+        let before = registry.server("mail", "b");
+        registry.assign(&model(&[("mail", &["a"])])).unwrap();
+        let gone: Vec<_> = registry
+            .unconfigured(&model(&[("mail", &["a"])]))
+            .map(|(s, r, _)| (s.to_owned(), r.to_owned()))
+            .collect();
+        assert_eq!(gone, [("mail".to_owned(), "b".to_owned())]);
+        registry.assign(&model(&[("mail", &["a", "c", "b"])])).unwrap();
+        assert_eq!(registry.server("mail", "b"), before);
+        assert_ne!(registry.server("mail", "c"), before);
+    }
+
+    #[test]
+    fn ids_and_slots_cannot_be_mistaken_for_each_other() {
+        let highest = ServiceNumber(ServiceNumber::MAX);
+        assert_eq!(highest.first_slot(true) & DestinationId::FLAG, 0);
+        assert_eq!(highest.destination(MAX_SERVER).get(), 0x87ff_ffff);
+        assert_eq!(ServiceNumber(1).first_slot(false) - ServiceNumber(0).first_slot(true), 1 << 15);
+    }
 }

@@ -3,6 +3,7 @@
 use super::names::{FAMILIES, FamilyNames, Profile, SLOTS};
 use crate::model::{Model, PortMap, Service};
 use director_nft::ir::{DataType, Map, MapData, MapSpec, Ruleset};
+use director_nft::observed::Observed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -36,8 +37,19 @@ impl Layout {
         if let Some(previous) = previous {
             layout.keep_sizes(previous);
         }
-        layout.slots = layout.specs.get(SLOTS).and_then(|spec| spec.size).map_or(0, |size| size as usize);
+        layout.slots = layout.slot_size();
         layout
+    }
+
+    /// Keeps the sizes of maps that are there already: making a map anew loses its counters.
+    pub fn adopt(&mut self, observed: &Observed) {
+        for (name, spec) in &mut self.specs {
+            let there = observed.maps.get(*name).and_then(|map| map.spec.as_ref());
+            if let Some(there) = there.filter(|_| !spec.dynamic) {
+                spec.size = spec.size.max(there.size);
+            }
+        }
+        self.slots = self.slot_size();
     }
 
     /// True if the slot map has room for `slots` slots.
@@ -66,9 +78,10 @@ impl Layout {
 
     /// Every map of the layout, empty.
     pub(super) fn maps(&self) -> Ruleset {
-        let maps = self.specs.iter().map(|(name, spec)| {
-            ((*name).to_owned(), Map { spec: spec.clone(), elements: BTreeMap::new() })
-        });
+        let maps = self
+            .specs
+            .iter()
+            .map(|(name, spec)| ((*name).to_owned(), Map { spec: spec.clone(), elements: BTreeMap::new() }));
         Ruleset { chains: BTreeMap::new(), maps: maps.collect() }
     }
 
@@ -122,6 +135,10 @@ impl Layout {
         if let Some(spec) = self.specs.get_mut(name) {
             spec.counter = true;
         }
+    }
+
+    fn slot_size(&self) -> usize {
+        self.specs.get(SLOTS).and_then(|spec| spec.size).map_or(0, |size| size as usize)
     }
 
     fn keep_sizes(&mut self, previous: &Self) {

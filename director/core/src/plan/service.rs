@@ -7,8 +7,8 @@ use super::{Servers, turn};
 use crate::ids::Registry;
 use crate::model::{PortRange, RealServer, Service};
 use director_nft::ir::{
-    Chain, Datum, Element, ElementData, Expression, Key, KeyPart, Numgen, NumgenMode, Rule, Ruleset, Statement,
-    Verdict,
+    Chain, Datum, Element, ElementData, Expression, Key, KeyPart, Numgen, NumgenMode, Rule, Ruleset,
+    Statement, Verdict,
 };
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two

@@ -5,8 +5,8 @@ use super::names::{self, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, UNDEC
 use crate::ids::Registry;
 use crate::model::{Model, Node, Protocol};
 use director_nft::ir::{
-    BaseChain, Chain, ChainKind, Datum, Dnat, Element, ElementData, Expression, Family, Hook, Key, MarkTarget,
-    Match, Reject, Rule, Ruleset, Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, Datum, Dnat, Element, ElementData, Expression, Family, Hook, Key,
+    MarkTarget, Match, Reject, Rule, Ruleset, Selector, Statement, Verdict,
 };
 use std::net::IpAddr;
 
@@ -70,7 +70,12 @@ fn postrouting(model: &Model, node: &Node) -> Vec<Rule> {
             vec![
                 // The interface first: it turns away the connections of clients at once.
                 output_interface(&node.public.interface),
-                Statement::Match(Match::Prefix { selector, negate: false, address, length: network.length() }),
+                Statement::Match(Match::Prefix {
+                    selector,
+                    negate: false,
+                    address,
+                    length: network.length(),
+                }),
                 Statement::Masquerade,
             ],
             "real servers' way out",
@@ -163,10 +168,8 @@ fn management(ruleset: &mut Ruleset, model: &Model, registry: &Registry) {
 
 fn insert_address(ruleset: &mut Ruleset, vip: IpAddr, chain: String, comment: &str) {
     let names = if vip.is_ipv6() { &FAMILIES[1] } else { &FAMILIES[0] };
-    let element = Element {
-        data: Some(ElementData::Verdict(Verdict::Goto(chain))),
-        comment: Some(comment.to_owned()),
-    };
+    let element =
+        Element { data: Some(ElementData::Verdict(Verdict::Goto(chain))), comment: Some(comment.to_owned()) };
     insert(ruleset, names.addresses, Key::of([datum(vip)]), element);
 }
 
