@@ -3,3 +3,4 @@
 pub mod address;
 pub mod ruleset;
 pub mod settings;
+pub mod watch;

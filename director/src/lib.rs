@@ -3,13 +3,19 @@
 pub mod api;
 pub mod client;
 pub mod command;
+pub mod configuration;
+pub mod control;
+pub mod daemon;
+pub mod dataplane;
 pub mod kernel;
 pub mod metrics;
-pub mod state;
 pub mod options;
+pub mod state;
 pub mod status;
 pub mod table;
+pub mod targets;
 pub mod telemetry;
+pub mod traffic;
 
 #[cfg(test)]
 mod fake;

@@ -1,0 +1,72 @@
+//! Reads the kernel's counters in time, and often enough.
+
+use super::memory::Traffic;
+use crate::traffic::{Connections, Flows};
+use director_core::ids::DestinationId;
+use director_nft::netlink::Conntrack;
+use std::time::{Duration, Instant};
+
+/// Connections stay in the kernel's table for 10 s after their end at least.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Share of the time that may go into dumps: one in so many.
+const DUTY: u32 = 20;
+
+/// Least time between two dumps, whoever asks.
+const GAP: Duration = Duration::from_millis(500);
+
+/// The counters, and when they were read last.
+#[derive(Debug)]
+pub(super) struct Counting {
+    connections: Connections,
+    flows: Flows,
+    polled: Option<Instant>,
+    cost: Duration,
+}
+
+impl Counting {
+    /// Goes on from what an earlier run has counted.
+    pub(super) fn resume(traffic: Traffic) -> Self {
+        let flows = Flows::resume(traffic.totals);
+        Self { connections: traffic.connections, flows, polled: None, cost: Duration::ZERO }
+    }
+
+    pub(super) fn connections(&mut self) -> &mut Connections {
+        &mut self.connections
+    }
+
+    pub(super) fn connections_so_far(&self) -> &Connections {
+        &self.connections
+    }
+
+    pub(super) fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// What the next run goes on from.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { connections: self.connections.clone(), totals: self.flows.totals().clone() }
+    }
+
+    /// True if it is time for [`Self::poll`]. Dumps of a large table come less often.
+    pub(super) fn due(&self, now: Instant) -> bool {
+        self.polled.is_none_or(|polled| now >= polled + PERIOD.max(self.cost * DUTY))
+    }
+
+    /// True if the figures are too old to be shown.
+    pub(super) fn stale(&self, now: Instant) -> bool {
+        self.polled.is_none_or(|polled| now >= polled + GAP.max(self.cost * DUTY))
+    }
+
+    /// Dumps the director's connections.
+    pub(super) fn poll(&mut self, conntrack: &mut Conntrack) {
+        let start = Instant::now();
+        let mut dump = self.flows.dump();
+        match conntrack.dump(DestinationId::FLAG, DestinationId::FLAG, |flow| dump.add(flow)) {
+            Ok(()) => dump.finish(),
+            Err(error) => tracing::warn!(%error, "can't dump connections; their figures stay"),
+        }
+        self.cost = start.elapsed();
+        self.polled = Some(Instant::now());
+    }
+}

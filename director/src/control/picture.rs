@@ -1,0 +1,134 @@
+//! The status as the control loop knows it.
+
+use crate::status::{ManagementStatus, ProbeStatus, ServerState, ServerStatus, ServiceStatus, TrafficStatus};
+use crate::targets::{VerdictMap, verdicts_of};
+use crate::traffic::{Connections, Flows};
+use director_core::availability::{Availability, Override, State};
+use director_core::ids::{DestinationId, Registry};
+use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Service};
+use director_core::plan::Servers;
+use std::collections::BTreeMap;
+
+/// What services and management addresses are shown from.
+pub(super) struct Picture<'a> {
+    pub(super) model: &'a Model,
+    pub(super) registry: &'a Registry,
+    pub(super) availability: &'a BTreeMap<String, Servers>,
+    pub(super) overrides: &'a BTreeMap<String, BTreeMap<String, Override>>,
+    pub(super) verdicts: &'a VerdictMap,
+    pub(super) connections: &'a Connections,
+    pub(super) flows: &'a Flows,
+}
+
+impl Picture<'_> {
+    pub(super) fn services(&self) -> Vec<ServiceStatus> {
+        self.model.services.values().map(|service| self.service(service)).collect()
+    }
+
+    pub(super) fn management(&self) -> Vec<ManagementStatus> {
+        let show = |it: &director_core::model::ManagementAddress| ManagementStatus {
+            name: it.name.clone(),
+            mark: it.mark.get(),
+            vip: it.vip,
+            server: it.server.clone(),
+            address: it.address,
+            traffic: self.traffic(self.registry.management(&it.name, &it.server)),
+        };
+        self.model.management.values().map(show).collect()
+    }
+
+    fn service(&self, service: &Service) -> ServiceStatus {
+        let persistence = service.persistence;
+        ServiceStatus {
+            name: service.name.clone(),
+            mark: service.mark.get(),
+            vips: service.vips.clone(),
+            ports: ports(&service.ports),
+            scheduler: service.scheduler.name().to_owned(),
+            persistence_seconds: persistence.map(|it| it.timeout.as_secs()),
+            granularity_v4: persistence.map(|it| it.granularity_v4),
+            granularity_v6: persistence.map(|it| it.granularity_v6),
+            servers: service.servers.values().map(|server| self.server(service, server)).collect(),
+        }
+    }
+
+    fn server(&self, service: &Service, server: &RealServer) -> ServerStatus {
+        let available = self.availability.get(&service.name).and_then(|servers| servers.get(&server.name));
+        let overridden = self.overrides.get(&service.name).and_then(|servers| servers.get(&server.name));
+        let overridden = overridden.copied().unwrap_or_default();
+        let probes = verdicts_of(self.model, service, server, self.verdicts);
+        ServerStatus {
+            name: server.name.clone(),
+            addresses: server.addresses.clone(),
+            port_map: port_map(&server.ports),
+            state: available.map_or(ServerState::Down, state),
+            reason: available.map(|it| it.reason.clone()).unwrap_or_default(),
+            weight: available.map_or(0, |it| it.weight.get()),
+            configured_weight: server.weight.get(),
+            override_weight: overridden.weight,
+            drained: overridden.drained,
+            probes: probes.map(|(name, verdict)| probe(name, verdict)).collect(),
+            traffic: self.traffic(self.registry.server(&service.name, &server.name)),
+        }
+    }
+
+    fn traffic(&self, id: Option<DestinationId>) -> TrafficStatus {
+        let Some(id) = id.map(DestinationId::get) else { return TrafficStatus::default() };
+        let totals = self.flows.totals().get(&id).copied().unwrap_or_default();
+        let live = self.flows.live(id);
+        TrafficStatus {
+            connections: self.connections.total(id),
+            active: live.active,
+            inactive: live.inactive,
+            packets_in: totals.packets[0],
+            packets_out: totals.packets[1],
+            bytes_in: totals.bytes[0],
+            bytes_out: totals.bytes[1],
+        }
+    }
+}
+
+fn state(available: &Availability) -> ServerState {
+    match available.state {
+        State::Up => ServerState::Up,
+        State::Down => ServerState::Down,
+        State::Drained => ServerState::Drained,
+        State::Quiescent => ServerState::Quiescent,
+    }
+}
+
+fn probe(name: &str, verdict: &health::Verdict) -> ProbeStatus {
+    ProbeStatus {
+        name: name.to_owned(),
+        up: verdict.up,
+        reason: verdict.reason.clone(),
+        latency_micros: verdict.latency.map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX)),
+        attempts: verdict.attempts,
+        failures: verdict.failures,
+    }
+}
+
+/// `tcp 25,80,1000-2000`, a text for each protocol.
+fn ports(ranges: &[PortRange]) -> Vec<String> {
+    let of = |protocol: Protocol, name: &str| {
+        let ranges = ranges.iter().filter(|range| range.protocol == protocol);
+        let texts: Vec<String> = ranges.map(range).collect();
+        (!texts.is_empty()).then(|| format!("{name} {}", texts.join(",")))
+    };
+    [of(Protocol::Tcp, "tcp"), of(Protocol::Udp, "udp")].into_iter().flatten().collect()
+}
+
+fn range(range: &PortRange) -> String {
+    if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
+}
+
+fn port_map(ports: &PortMap) -> String {
+    match ports {
+        PortMap::Keep => String::new(),
+        PortMap::All(port) => port.to_string(),
+        PortMap::Table(table) => {
+            let texts: Vec<String> = table.iter().map(|(from, to)| format!("{from}->{to}")).collect();
+            texts.join(",")
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Puts the daemon together: configuration, control loop, prober, API.
+
+use crate::api::{BindError, Listeners};
+use crate::command::Handle;
+use crate::configuration::{Configuration, LoadError};
+use crate::control::{Control, ControlError, Inputs};
+use crate::options::RunOptions;
+use director_nft::fnv::fnv1a;
+use health::Limits;
+use prometheus::Registry;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration does not hold.
+    #[error(transparent)]
+    Configuration(#[from] LoadError),
+    /// The host has no name to find its node by.
+    #[error("can't tell this host's name ({0}); say which node it is with --node")]
+    HostName(#[source] nix::Error),
+    /// State, netlink.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The kernel refused the ruleset.
+    #[error("{0}")]
+    Start(String),
+    /// A listener.
+    #[error(transparent)]
+    Api(#[from] BindError),
+    /// Signals.
+    #[error("can't wait for signals: {0}")]
+    Signal(#[source] std::io::Error),
+}
+
+/// Runs the director until a signal ends it.
+///
+/// # Errors
+/// Nothing that was in the kernel before has changed if the configuration does not hold.
+pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
+    let node = node_name(options.node.as_deref())?;
+    let configuration = Configuration::load(&options.config, &node)?;
+    // A second director finds out here, before it touches anything.
+    let listeners = Listeners::bind(&configuration.model.api).await?;
+    let (targets, probed) = watch::channel(health::Targets::default());
+    let limits = Limits { seed: fnv1a(node.as_bytes()), ..Limits::default() };
+    let mut control = Control::new(options, node, configuration, targets)?;
+    let probes = probed.borrow().len();
+    let mut verdicts = health::prober::spawn(probed, limits);
+    // The start state of every target: a server that was down stays out until it has passed.
+    let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
+    control.start(known.unwrap_or_default()).await.map_err(DaemonError::Start)?;
+
+    let (handle, commands) = Handle::new();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let served = tokio::spawn(listeners.serve(handle, Registry::new(), async {
+        // A sender that is gone says the same.
+        let _ = stopped.await;
+    }));
+    let inputs = Inputs {
+        commands,
+        verdicts,
+        hangup: signal(SignalKind::hangup()).map_err(DaemonError::Signal)?,
+        terminate: signal(SignalKind::terminate()).map_err(DaemonError::Signal)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?,
+    };
+    tracing::info!("running");
+    control.run(inputs).await;
+    drop(stop);
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the API ended badly");
+    }
+    Ok(())
+}
+
+/// The name given, or the host's: its first label.
+///
+/// # Errors
+/// The host has no name.
+pub fn node_name(given: Option<&str>) -> Result<String, DaemonError> {
+    if let Some(name) = given {
+        return Ok(name.to_owned());
+    }
+    let name = nix::unistd::gethostname().map_err(DaemonError::HostName)?;
+    let name = name.to_string_lossy();
+    Ok(name.split('.').next().unwrap_or_default().to_owned())
+}

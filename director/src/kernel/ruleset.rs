@@ -1,0 +1,49 @@
+//! The ruleset in the kernel, over netlink.
+
+use crate::dataplane::Kernel;
+use director_nft::ir::Key;
+use director_nft::netlink::{Error, Events, Nft};
+use director_nft::observed::Observed;
+use director_nft::transaction::Transaction;
+use std::collections::BTreeMap;
+
+/// nf_tables of the network namespace that opened it.
+pub struct NftKernel(Nft);
+
+impl NftKernel {
+    /// Opens a socket; needs CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open() -> Result<Self, Error> {
+        Nft::open().map(Self)
+    }
+
+    /// Notifications of changes that are not made through this object.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn events(&self) -> Result<Events, Error> {
+        Events::open(&self.0)
+    }
+}
+
+impl Kernel for NftKernel {
+    type Error = Error;
+
+    fn apply(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        self.0.apply(transaction)
+    }
+
+    fn observe(&mut self) -> Result<Observed, Error> {
+        self.0.observe()
+    }
+
+    fn packets(&mut self, map: &str, keys: Option<&[Key]>) -> Result<BTreeMap<Key, u64>, Error> {
+        let mut counters = self.0.counters(map)?;
+        if let Some(keys) = keys {
+            counters.retain(|key, _| keys.contains(key));
+        }
+        Ok(counters.into_iter().map(|(key, counter)| (key, counter.packets)).collect())
+    }
+}

@@ -1,0 +1,98 @@
+//! Probes of the model to targets of the prober, and verdicts back to the health of servers.
+
+use director_core::availability::{Availability, Health, Override, availability};
+use director_core::model::{Model, ProbeKind, ProbeSpec, RealServer, Service, StartState};
+use director_core::plan::Servers;
+use health::{Kind, Policy, Start, Target, TargetId, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// Verdicts by target.
+pub type VerdictMap = BTreeMap<TargetId, Verdict>;
+
+/// Everything that is to be probed, each once however many services want it. Targets named in `down` were down
+/// when an earlier run ended, and start so.
+#[must_use]
+pub fn targets(model: &Model, down: &BTreeSet<String>) -> BTreeMap<TargetId, Target> {
+    let mut targets = BTreeMap::new();
+    for service in model.services.values() {
+        for server in service.servers.values() {
+            for probe in probes(model, service) {
+                let Some(address) = address(service, server, probe) else { continue };
+                let id = target_id(probe, address);
+                let start = match probe.start {
+                    StartState::Up if !down.contains(id.as_str()) => Start::Up,
+                    StartState::Up | StartState::Down => Start::Down,
+                };
+                let kind = match probe.kind {
+                    ProbeKind::Tcp => Kind::Tcp,
+                };
+                let policy = Policy { rise: probe.rise, fall: probe.fall, start };
+                let (interval, timeout) = (probe.interval, probe.timeout);
+                targets.insert(id, Target { kind, address, source: None, interval, timeout, policy });
+            }
+        }
+    }
+    targets
+}
+
+/// Names of the targets that are down, for [`targets`] of the next run.
+#[must_use]
+pub fn down(verdicts: &VerdictMap) -> BTreeSet<String> {
+    verdicts.iter().filter(|(_, verdict)| !verdict.up).map(|(id, _)| id.as_str().to_owned()).collect()
+}
+
+/// What the servers of all services may get now.
+#[must_use]
+pub fn decide(
+    model: &Model,
+    verdicts: &VerdictMap,
+    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+) -> BTreeMap<String, Servers> {
+    let decide_service = |service: &Service| -> Servers {
+        let overrides = overrides.get(&service.name);
+        let decide_server = |server: &RealServer| -> Availability {
+            let overridden = overrides.and_then(|servers| servers.get(&server.name)).copied();
+            let health = health_of(model, service, server, verdicts);
+            availability(server, service.quiescence, &health, overridden.unwrap_or_default())
+        };
+        service.servers.values().map(|server| (server.name.clone(), decide_server(server))).collect()
+    };
+    model.services.values().map(|service| (service.name.clone(), decide_service(service))).collect()
+}
+
+/// The verdict of each probe of a server, by the probe's name; those without one yet are left out.
+pub fn verdicts_of<'a>(
+    model: &'a Model,
+    service: &'a Service,
+    server: &'a RealServer,
+    verdicts: &'a VerdictMap,
+) -> impl Iterator<Item = (&'a str, &'a Verdict)> {
+    probes(model, service).filter_map(move |probe| {
+        let id = target_id(probe, address(service, server, probe)?);
+        Some((probe.name.as_str(), verdicts.get(&id)?))
+    })
+}
+
+fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts: &VerdictMap) -> Health {
+    let mut failed = verdicts_of(model, service, server, verdicts).filter(|(_, verdict)| !verdict.up);
+    failed.next().map_or(Health::Up, |(name, verdict)| Health::Down(format!("{name}: {}", verdict.reason)))
+}
+
+fn probes<'a>(model: &'a Model, service: &'a Service) -> impl Iterator<Item = &'a ProbeSpec> {
+    service.probes.iter().filter_map(|name| model.probes.get(name))
+}
+
+/// Where a probe of a server goes: the server's own address unless the probe names another.
+fn address(service: &Service, server: &RealServer, probe: &ProbeSpec) -> Option<SocketAddr> {
+    let port = match probe.port {
+        Some(port) => port,
+        None => server.ports.map(service.ports.first()?.first),
+    };
+    let address = probe.address.or_else(|| server.addresses.first().copied())?;
+    Some(SocketAddr::new(address, port))
+}
+
+fn target_id(probe: &ProbeSpec, address: SocketAddr) -> TargetId {
+    TargetId::new(&format!("{}@{address}", probe.name))
+}

@@ -1,0 +1,169 @@
+//! What servers have carried: totals that never run backwards.
+//!
+//! Connections are counted by the kernel, in the elements of the destination maps. Packets and bytes come from
+//! conntrack accounting: a periodic dump of the director's connections, of which the growth since the last one is
+//! added. A connection stays in the kernel's table for at least 10 s after its last packet, so a shorter period
+//! misses none.
+
+use director_nft::ir::{Datum, Key, KeyPart};
+use director_nft::netlink::Flow;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+
+/// Totals of a destination, by direction: from clients, to clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes.
+    pub bytes: [u64; 2],
+}
+
+/// Connections of a destination that are in the kernel's table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Live {
+    /// TCP connections in state ESTABLISHED.
+    pub active: u64,
+    /// All others.
+    pub inactive: u64,
+}
+
+/// Connections scheduled so far, by destination id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    totals: BTreeMap<u32, u64>,
+    /// Last reading of every element, by map and the element's destination id and port (0 if it has none).
+    seen: BTreeMap<String, BTreeMap<u32, BTreeMap<u16, u64>>>,
+}
+
+impl Connections {
+    /// Takes a reading of an element over. A reading below the last one is of an element that was made anew.
+    pub fn count(&mut self, map: &str, key: &Key, packets: u64) {
+        let Some((id, port)) = identify(key) else { return };
+        if !self.seen.contains_key(map) {
+            self.seen.insert(map.to_owned(), BTreeMap::new());
+        }
+        let Some(readings) = self.seen.get_mut(map) else { return };
+        let last = readings.entry(id).or_default().insert(port, packets).unwrap_or(0);
+        let growth = packets.checked_sub(last).unwrap_or(packets);
+        let total = self.totals.entry(id).or_default();
+        *total = total.saturating_add(growth);
+    }
+
+    /// Takes the last reading of an element over that goes now.
+    pub fn retire(&mut self, map: &str, key: &Key, packets: u64) {
+        self.count(map, key, packets);
+        let Some((id, port)) = identify(key) else { return };
+        if let Some(ports) = self.seen.get_mut(map).and_then(|readings| readings.get_mut(&id)) {
+            ports.remove(&port);
+        }
+    }
+
+    /// Connections that a destination got so far.
+    #[must_use]
+    pub fn total(&self, id: u32) -> u64 {
+        self.totals.get(&id).copied().unwrap_or(0)
+    }
+}
+
+/// Destination id and port of an element of a destination map.
+fn identify(key: &Key) -> Option<(u32, u16)> {
+    match key.0.as_slice() {
+        [KeyPart::Value(Datum::Mark(id))] => Some((*id, 0)),
+        [KeyPart::Value(Datum::Mark(id)), KeyPart::Value(Datum::Port(port))] => Some((*id, *port)),
+        _ => None,
+    }
+}
+
+/// Packets and bytes so far, and connections now, by destination id.
+#[derive(Debug, Default)]
+pub struct Flows {
+    totals: BTreeMap<u32, Totals>,
+    live: BTreeMap<u32, Live>,
+    /// Last reading of each connection, by the kernel's id of it.
+    seen: HashMap<u32, Totals>,
+    /// Totals are trusted from the second dump on: what the first one shows may have been counted before.
+    primed: bool,
+}
+
+impl Flows {
+    /// Goes on from totals that an earlier run has reached.
+    #[must_use]
+    pub fn resume(totals: BTreeMap<u32, Totals>) -> Self {
+        Self { totals, ..Self::default() }
+    }
+
+    /// Starts a dump.
+    #[must_use]
+    pub fn dump(&mut self) -> Dump<'_> {
+        Dump { flows: self, live: BTreeMap::new(), seen: HashMap::new() }
+    }
+
+    /// Totals by destination id.
+    #[must_use]
+    pub fn totals(&self) -> &BTreeMap<u32, Totals> {
+        &self.totals
+    }
+
+    /// Destinations that had connections at the last dump.
+    pub fn destinations(&self) -> impl Iterator<Item = u32> + '_ {
+        self.live.keys().copied()
+    }
+
+    /// Connections of a destination at the last dump.
+    #[must_use]
+    pub fn live(&self, id: u32) -> Live {
+        self.live.get(&id).copied().unwrap_or_default()
+    }
+}
+
+/// `TCP_CONNTRACK_ESTABLISHED`
+const TCP_ESTABLISHED: u8 = 3;
+
+/// A dump in progress: [`Dump::add`] every connection, then [`Dump::finish`].
+#[derive(Debug)]
+pub struct Dump<'a> {
+    flows: &'a mut Flows,
+    live: BTreeMap<u32, Live>,
+    seen: HashMap<u32, Totals>,
+}
+
+impl Dump<'_> {
+    /// Takes a connection over. One that a dump shows twice counts once.
+    pub fn add(&mut self, flow: &Flow) {
+        let now = flow.traffic.map_or_else(Totals::default, |[there, back]| Totals {
+            packets: [there.packets, back.packets],
+            bytes: [there.bytes, back.bytes],
+        });
+        if self.seen.insert(flow.id, now).is_some() {
+            return;
+        }
+        let live = self.live.entry(flow.mark).or_default();
+        if flow.tcp_state == Some(TCP_ESTABLISHED) {
+            live.active += 1;
+        } else {
+            live.inactive += 1;
+        }
+        if !self.flows.primed {
+            return;
+        }
+        let last = self.flows.seen.get(&flow.id).copied().unwrap_or_default();
+        let totals = self.flows.totals.entry(flow.mark).or_default();
+        for way in [0, 1] {
+            totals.packets[way] += growth(last.packets[way], now.packets[way]);
+            totals.bytes[way] += growth(last.bytes[way], now.bytes[way]);
+        }
+    }
+
+    /// The dump is complete: connections that it did not show are gone.
+    pub fn finish(self) {
+        self.flows.live = self.live;
+        self.flows.seen = self.seen;
+        self.flows.primed = true;
+    }
+}
+
+/// A reading below the last one is of a new connection under an old one's id.
+fn growth(last: u64, now: u64) -> u64 {
+    now.checked_sub(last).unwrap_or(now)
+}
