@@ -22,6 +22,9 @@ use addresses::Addresses;
 /// The version of the format that is read.
 const VERSION: u32 = 1;
 
+/// Suggestions are sought for so many errors: each looks at every name.
+const MAX_SUGGESTIONS: usize = 100;
+
 /// `None`: the file has no usable nodes, and an error says so.
 pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     if let Some(version) = file.version.as_ref().filter(|version| version.0 != VERSION) {
@@ -96,7 +99,7 @@ fn unknown_name<'a>(
     known: impl Iterator<Item = &'a str> + Clone,
     errors: &mut Diagnostics,
 ) -> Option<&'a str> {
-    let meant = closest(name, known);
+    let meant = if errors.count() < MAX_SUGGESTIONS { closest(name, known) } else { None };
     let message = format!("there is no {what} named {}", quoted(name));
     let hint = match meant {
         Some(meant) => format!("did you mean {meant:?}?"),

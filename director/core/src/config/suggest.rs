@@ -4,17 +4,17 @@
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
-    const CLOSE_ENOUGH: f64 = 0.8;
-    if word.len() > LONGEST {
+    let allowed = (word.len() / 3).max(1).min(word.len().saturating_sub(1));
+    if word.len() > LONGEST || allowed == 0 {
         return None;
     }
     let lower = word.to_lowercase();
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= CLOSE_ENOUGH)
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= allowed)
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
@@ -28,7 +28,10 @@ mod tests {
         assert_eq!(closest("wieght", known), Some("weight"));
         assert_eq!(closest("persistance", known), Some("persistence"));
         assert_eq!(closest("PORT", known), Some("port"));
+        assert_eq!(closest("rpd", ["tcp", "rdp"]), Some("rdp"));
         assert_eq!(closest("colour", known), None);
+        assert_eq!(closest("a", ["b"]), None);
+        assert_eq!(closest("", ["b"]), None);
         assert_eq!(closest(&"weight".repeat(1000), known), None);
     }
 }

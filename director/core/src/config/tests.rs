@@ -1,1 +1,306 @@
+use super::*;
+use crate::model::{PortMap, Scheduler, Weight};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+const EXCHANGE: &str = include_str!("../../../../deploy/examples/exchange.yaml");
+const IIS: &str = include_str!("../../../../deploy/examples/iis.yaml");
+const SMTP: &str = include_str!("../../../../deploy/examples/smtp.yaml");
+
+fn model(text: &str) -> Model {
+    load(text, "f").unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// What a general YAML reader sees.
+fn json(text: &str) -> serde_json::Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+#[test]
+fn the_examples_load_and_fit_the_schema() {
+    let schema = jsonschema::validator_for(&schema()).unwrap();
+    for example in [EXCHANGE, IIS, SMTP] {
+        model(example);
+        let errors: Vec<String> = schema.iter_errors(&json(example)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+}
+
+#[test]
+fn the_schema_is_valid_and_refuses_what_does_not_load() {
+    let schema = schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for (right, wrong) in [
+        ("version: 1", "version: one"),
+        ("scheduler: wrr", "scheduler: wrrr"),
+        ("scheduler: wrr", "schedular: wrr"),
+        ("    vip: 192.168.1.35", "    vip: 192.168.1.35\n    vips: [192.168.1.38]"),
+        ("    vip: 192.168.1.35\n", ""),
+        ("probe: rdp", "probe: rdp\n    probes: [rdp]"),
+        ("weight: 1", "weight: 65536"),
+        ("weight: 1", "weight: \"1\""),
+        ("tcp: [25", "tcp: [0"),
+        ("timeout: 10m", "timeout: ten minutes"),
+        ("type: tcp", "typ: tcp"),
+        ("servers:\n  exchange1:", "servers:\n  exchange 1:"),
+    ] {
+        let text = EXCHANGE.replace(right, wrong);
+        assert!(load(&text, "f").is_err(), "{wrong} loads");
+        assert!(!schema.is_valid(&json(&text)), "{wrong} fits the schema");
+    }
+}
+
+#[test]
+fn the_schema_describes_every_key() {
+    let schema = schema();
+    for (name, record) in schema["$defs"].as_object().unwrap() {
+        for (key, property) in record["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}.{key} has no description");
+        }
+    }
+}
+
+#[test]
+fn the_exchange_farm_is_what_the_file_says() {
+    let model = model(EXCHANGE);
+    let service = &model.services["exchange"];
+    assert_eq!(service.mark.get(), 80);
+    let ports: Vec<u16> = service.ports.iter().map(|range| range.first).collect();
+    assert_eq!(ports, [25, 80, 443, 465, 587, 717, 2525]);
+    assert_eq!(service.persistence.unwrap().timeout, Duration::from_secs(600));
+    assert_eq!(service.probes, ["rdp"]);
+    assert_eq!(service.servers["exchange2"].weight, Weight::DEFAULT);
+    assert_eq!(model.gateways, ["10.0.1.254".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(model.management["exchange1-admin"].mark.get(), 1);
+    assert_eq!(model.management["exchange1-admin"].address, "10.0.1.1".parse::<std::net::IpAddr>().unwrap());
+    assert!(model.outbound.hairpin && model.kernel.manage && model.kernel.accounting);
+    assert_eq!(model.api.listen, Some("127.0.0.1:9090".parse().unwrap()));
+}
+
+#[test]
+fn the_other_farms_are_what_the_files_say() {
+    let iis = model(IIS);
+    assert_eq!(iis.services["ntrip"].scheduler, Scheduler::Rr);
+    assert_eq!(iis.services["ntrip"].servers["iis1"].ports, PortMap::All(8080));
+    assert!(!iis.services["ntrip"].quiescence.expire_nodest_conn);
+    let smtp = model(SMTP);
+    let persistence = smtp.services["smtp"].persistence.unwrap();
+    assert_eq!((persistence.granularity_v4, persistence.granularity_v6), (24, 64));
+    assert_eq!(smtp.services["smtp"].vips.len(), 2);
+    assert_eq!(smtp.persistence_limit, 16_384);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let text = "version: 1\n\
+        nodes: {a: {public: {interface: e0, address: 192.0.2.1/24}, private: {interface: e1, address: 10.0.0.1/24}}}\n\
+        servers: {x: {address: 10.0.0.2}}\n\
+        services: {s: {vip: 192.0.2.9, ports: {both: 53, tcp: 80-81}, persistence: {}, servers: {x: {}}, probe: p}}\n\
+        probes: {p: {type: tcp, interval: 500ms}}\n";
+    let model = model(text);
+    let service = &model.services["s"];
+    assert_eq!(service.scheduler, Scheduler::Wrr);
+    assert_eq!(service.persistence.unwrap().timeout, Model::DEFAULT_PERSISTENCE_TIMEOUT);
+    assert!(service.quiescence.quiescent && service.quiescence.expire_quiescent_template);
+    assert_eq!(service.ports.len(), 3);
+    assert_eq!(service.servers["x"].ports, PortMap::Keep);
+    let probe = &model.probes["p"];
+    assert_eq!((probe.timeout, probe.rise, probe.fall), (Duration::from_millis(500), 2, 3));
+    assert_eq!(model.api.socket.to_str(), Some(Model::DEFAULT_SOCKET));
+    assert!(!model.outbound.hairpin && model.outbound.masquerade.is_empty());
+}
+
+/// A file of services named by `names`, none of them with a mark.
+fn unmarked(names: &[&str]) -> String {
+    let mut text = "version: 1\n\
+        nodes: {a: {public: {interface: e0, address: 10.1.0.1/16}, private: {interface: e1, address: 10.0.0.1/24}}}\n\
+        servers: {x: {address: 10.0.0.2}}\nservices:\n"
+        .to_owned();
+    for (index, name) in names.iter().enumerate() {
+        let vip = format!("10.1.{}.{}", 1 + index / 250, 1 + index % 250);
+        text.push_str(&format!("  {name}: {{vip: {vip}, ports: {{tcp: 80}}, servers: {{x: {{}}}}}}\n"));
+    }
+    text
+}
+
+#[test]
+fn derived_marks_are_stable_and_distinct() {
+    let names: Vec<String> = (0..5000).map(|number| format!("service-{number}")).collect();
+    let all = model(&unmarked(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    let marks: BTreeSet<u32> = all.services.values().map(|service| service.mark.get()).collect();
+    assert_eq!(marks.len(), names.len());
+    assert!(marks.iter().all(|mark| (0x0100_0000..0x0200_0000).contains(mark)));
+    let one = model(&unmarked(&["service-7"]));
+    assert_eq!(one.services["service-7"].mark, all.services["service-7"].mark);
+    // FNV-1a of "foobar" is 0xbf9cf968.
+    assert_eq!(model(&unmarked(&["foobar"])).services["foobar"].mark.get(), 0x0100_0000 | 0xbf ^ 0x9c_f968);
+}
+
+#[test]
+fn a_derived_mark_gives_way_to_a_given_one() {
+    let derived = model(&unmarked(&["foobar"])).services["foobar"].mark;
+    let text =
+        unmarked(&["foobar", "other"]).replace("other: {", &format!("other: {{mark: {}, ", derived.get()));
+    let model = model(&text);
+    assert_eq!(model.services["other"].mark, derived);
+    assert_eq!(model.services["foobar"].mark.get(), derived.get() + 1);
+}
+
+#[test]
+fn a_report_holds_a_thousand_errors_and_counts_the_rest() {
+    let text = format!("version: 1\n{}", (0..1500).map(|key| format!("key{key}: 1\n")).collect::<String>());
+    let report = load(&text, "f").unwrap_err();
+    assert_eq!((report.errors.len(), report.omitted), (1000, 501));
+    assert!(report.to_string().ends_with("and 501 more errors\n"));
+}
+
+#[test]
+fn too_many_servers_in_a_service() {
+    let names: Vec<String> = (0..4096).map(|number| format!("s{number}")).collect();
+    let addresses = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| format!("  {name}: {{address: 10.0.{}.{}}}\n", n / 200, n % 200 + 1));
+    let used = names.iter().map(|name| format!("      {name}: {{}}\n"));
+    let text = format!(
+        "version: 1\nnodes: {{a: {{public: {{interface: e0, address: 192.0.2.1/24}}, \
+         private: {{interface: e1, address: 10.0.255.1/16}}}}}}\nservers:\n{}services:\n  s:\n    \
+         vip: 192.0.2.9\n    ports: {{tcp: 80}}\n    servers:\n{}",
+        addresses.collect::<String>(),
+        used.collect::<String>()
+    );
+    let report = load(&text, "f").unwrap_err();
+    let messages: Vec<&str> = report.errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(messages, ["the service has 4096 servers; at most 4095 are allowed"]);
+}
+
+/// A change to a text.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Truncate(prop::sample::Index),
+    DeleteLine(prop::sample::Index),
+    RepeatLine(prop::sample::Index),
+    SwapLines(prop::sample::Index, prop::sample::Index),
+    Insert(prop::sample::Index, char),
+    Replace(prop::sample::Index, &'static str),
+}
+
+impl Mutation {
+    fn apply(&self, text: &str) -> String {
+        let mut lines: Vec<&str> = text.lines().collect();
+        let place = |index: &prop::sample::Index| {
+            text.char_indices().nth(index.index(text.chars().count().max(1))).map_or(0, |(offset, _)| offset)
+        };
+        match self {
+            Self::Truncate(index) => return text[..place(index)].to_owned(),
+            Self::Insert(index, c) => {
+                let (before, after) = text.split_at(place(index));
+                return format!("{before}{c}{after}");
+            }
+            Self::Replace(index, with) => {
+                let words: Vec<&str> = text.split_inclusive([' ', '\n', ',', '}']).collect();
+                let chosen = index.index(words.len().max(1));
+                let replace = |(n, word): (usize, &&str)| {
+                    if n == chosen { format!("{with} ") } else { (*word).to_owned() }
+                };
+                return words.iter().enumerate().map(replace).collect();
+            }
+            _ if lines.is_empty() => {}
+            Self::DeleteLine(index) => {
+                lines.remove(index.index(lines.len()));
+            }
+            Self::RepeatLine(index) => {
+                let line = index.index(lines.len());
+                lines.insert(line, lines[line]);
+            }
+            Self::SwapLines(a, b) => {
+                let (a, b) = (a.index(lines.len()), b.index(lines.len()));
+                lines.swap(a, b);
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let index = any::<prop::sample::Index>;
+    let word = prop::sample::select(vec![
+        "",
+        "~",
+        "[]",
+        "{}",
+        "-1",
+        "0",
+        "99999999999999999999",
+        "true",
+        "\"\"",
+        "&a x",
+        "*a",
+        "!t",
+        "- ",
+        "? ",
+        "|",
+        ">",
+        "%",
+        "0.0.0.0/0",
+        "::",
+        "::/0",
+        "10.0.1.1",
+        "1-65535",
+        "\u{85}",
+        "\u{feff}",
+        "\r",
+    ]);
+    prop_oneof![
+        index().prop_map(Mutation::Truncate),
+        index().prop_map(Mutation::DeleteLine),
+        index().prop_map(Mutation::RepeatLine),
+        (index(), index()).prop_map(|(a, b)| Mutation::SwapLines(a, b)),
+        (index(), any::<char>()).prop_map(|(at, c)| Mutation::Insert(at, c)),
+        (index(), word).prop_map(|(at, word)| Mutation::Replace(at, word)),
+    ]
+}
+
+/// Loads, and prints what comes of it: neither may panic. A report is never empty and its places exist.
+fn try_load(text: &str) {
+    if let Err(report) = load(text, "f") {
+        assert!(!report.errors.is_empty());
+        assert!(!report.to_string().is_empty());
+        let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
+        assert!(
+            report.errors.iter().all(|error| (1..=lines + 1).contains(&(error.line as usize))),
+            "{report}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn mutated_examples_never_panic(
+        example in prop::sample::select(vec![EXCHANGE, IIS, SMTP]),
+        mutations in prop::collection::vec(mutation(), 1..6),
+    ) {
+        let text = mutations.iter().fold(example.to_owned(), |text, mutation| mutation.apply(&text));
+        try_load(&text);
+    }
+
+    #[test]
+    fn random_text_never_panics(text in any::<String>()) {
+        try_load(&text);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        try_load(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn random_yaml_never_panics(words in prop::collection::vec(prop::sample::select(vec![
+        "a", ": ", "\n", "  ", "- ", "[", "]", "{", "}", ",", "\"", "'", "|", ">", "&x ", "*x", "!", "? ", "#", "%",
+        "---", "...", "version", "nodes", "\t", "<<", "\r\n", "1", "\\",
+    ]), 0..60)) {
+        try_load(&words.concat());
+    }
+}

@@ -25,7 +25,7 @@ impl<T: Decode> Decode for List<T> {
     }
 }
 
-/// A single value, or a list of at least one.
+/// A single value, or a list of at least one. Values that were reported are left out.
 #[derive(Debug)]
 pub(in crate::config) struct OneOrMany<T>(pub(in crate::config) Vec<Spanned<T>>);
 
@@ -33,7 +33,7 @@ impl<T: Decode> Decode for OneOrMany<T> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
         match node.content {
             Content::List(_) => List::decode(node, errors).map(|List(items)| Self(items)),
-            _ => Spanned::decode(node, errors).map(|item| Self(vec![item])),
+            _ => Some(Self(Spanned::decode(node, errors).into_iter().collect())),
         }
     }
 
@@ -72,7 +72,7 @@ pub(in crate::config) fn is_name(text: &str) -> bool {
 impl<T: Decode> Decode for Named<T> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
         let Content::Mapping(entries) = &node.content else {
-            return expected(node, "a mapping of names", errors);
+            return expected(node, "a mapping from names to what they stand for", errors);
         };
         let entries = entries.iter().map(|(key, value)| {
             if !is_name(&key.text) {

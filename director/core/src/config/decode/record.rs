@@ -53,7 +53,9 @@ impl<'n, 'a> Fields<'n, 'a> {
         errors: &mut Diagnostics,
     ) -> Option<Self> {
         let Content::Mapping(entries) = &node.content else {
-            return expected(node, "a mapping", errors);
+            let keys: Vec<_> = known.iter().take(3).map(|field| field.key).collect();
+            let more = if known.len() > keys.len() { ", ..." } else { "" };
+            return expected(node, &format!("a mapping with {}{more}", keys.join(", ")), errors);
         };
         for (key, _) in entries {
             if !known.iter().any(|field| field.key == key.text) {

@@ -35,7 +35,9 @@ fn hint(node: &Node<'_>, what: &str) -> Option<&'static str> {
         Content::Text(text) if what.contains("number") && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Some("take the quotes away")
         }
-        Content::Number(_) | Content::Bool(_) if what.contains("text") || what.contains("name") => {
+        Content::Number(_) | Content::Bool(_)
+            if ["a text", "a name", "the name"].iter().any(|it| what.starts_with(it)) =>
+        {
             Some("put it in quotes")
         }
         Content::Text(_) | Content::Number(_) | Content::Bool(_) | Content::List(_) | Content::Mapping(_) => {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 record! {
     /// How to find out whether a real server works. Types other than tcp are not supported yet.
     Probe {
-        /// What is tried. tcp: a connection can be made.
+        /// What is tried, as tcp: a connection can be made.
         ["type"] kind: ProbeType = required,
         /// Port to probe. Default: the server's port for the first port of the service.
         port: Port,

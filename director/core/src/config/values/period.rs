@@ -61,9 +61,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_the_same(millis in 1u64..100_000_000_000) {
+        fn what_is_shown_reads_the_same(millis in 1..u64::from(u32::MAX)) {
             let shown = words(Duration::from_millis(millis));
-            prop_assume!(shown.trim_end_matches(char::is_alphabetic).parse::<u32>().is_ok());
             prop_assert_eq!(parse(&shown), Some(millis), "{}", shown);
         }
     }

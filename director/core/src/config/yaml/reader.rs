@@ -51,6 +51,10 @@ impl Stop {
     }
 }
 
+fn empty() -> Stop {
+    Stop { hint: Some("begin it with `version: 1`"), ..Stop::new(Span::START, "the file is empty") }
+}
+
 struct Reader<'a, 'e> {
     parser: Parser<'a, StrInput<'a>>,
     /// What anchors name, by the parser's number.
@@ -75,12 +79,13 @@ impl<'a> Reader<'a, '_> {
                 }
                 Event::DocumentStart(_) => {
                     let (event, span) = self.event()?;
-                    root = Some(self.node(event, span, None, 0)?);
+                    let node = self.node(event, span, Some(Span::START), 0)?;
+                    if matches!(node.content, Content::Null) {
+                        return Err(empty());
+                    }
+                    root = Some(node);
                 }
-                Event::StreamEnd => {
-                    let empty = Node { content: Content::Null, span: Span::START, key: Span::START };
-                    return Ok(root.unwrap_or(empty));
-                }
+                Event::StreamEnd => return root.ok_or_else(empty),
                 Event::Alias(_)
                 | Event::Scalar(..)
                 | Event::SequenceStart(..)
@@ -231,6 +236,8 @@ fn syntax(error: &ScanError) -> Stop {
     let (line, column) = position(*error.marker());
     let hint = match error.info() {
         info if info.contains("tab") => "indent with blanks",
+        info if info.contains("flow") => "a bracket or brace above is not closed",
+        info if info.contains("anchor") => "put a text that begins with `*` or `&` in quotes",
         info if info.contains("indentation")
             || info.contains("block mapping")
             || info.contains("expected ':'") =>

@@ -48,7 +48,8 @@ fn aliases_cannot_blow_a_file_up() {
 
 #[test]
 fn nesting_is_limited() {
-    assert_eq!(error(&"[".repeat(100_000)), "1:34: nested more than 32 deep");
+    assert_eq!(error(&"- ".repeat(1000)), "1:67: nested more than 32 deep");
+    assert_eq!(error(&"[".repeat(100_000)), "1:256: not valid YAML: recursion limit exceeded");
 }
 
 #[test]
