@@ -11,6 +11,7 @@ set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 missing=
+cargo=there
 
 program() { # NAME PACKAGE...
     command -v "$1" >/dev/null 2>&1 || need "$@"
@@ -32,10 +33,7 @@ build_needs() {
     program pkg-config pkg-config
     library 'libmnl >= 1.0.4' libmnl-dev
     library 'libnftnl >= 1.2.4' libnftnl-dev
-    if ! command -v cargo >/dev/null 2>&1; then
-        echo "cargo is missing: install Rust 1.95 or later, see https://rustup.rs" >&2
-        exit 1
-    fi
+    command -v cargo >/dev/null 2>&1 || cargo=missing
 }
 
 test_needs() {
@@ -77,3 +75,7 @@ for part in "$@"; do
     esac
 done
 [ -z "$missing" ] || install
+if [ $cargo = missing ]; then
+    echo "cargo is missing: install Rust as https://rustup.rs says; Cargo.toml has the least version" >&2
+    exit 1
+fi
