@@ -110,6 +110,11 @@ impl Client {
         self.ask(Method::POST, "/v1/reload", None).await.map(drop)
     }
 
+    /// True if somebody answers on the socket.
+    pub async fn is_answered(&self) -> bool {
+        UnixStream::connect(&self.socket).await.is_ok()
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<WeightBody>) -> Result<Bytes, Error> {
         let exchange = self.exchange(method, path, body);
         let (status, body) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| Error::Timeout)??;

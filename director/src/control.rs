@@ -14,6 +14,7 @@
 mod addresses;
 mod counting;
 mod memory;
+pub mod offline;
 mod picture;
 mod purge;
 
@@ -256,7 +257,12 @@ impl Control {
         }
     }
 
-    async fn change(&mut self, service: &str, server: &str, change: OverrideChange) -> Result<(), CommandError> {
+    async fn change(
+        &mut self,
+        service: &str,
+        server: &str,
+        change: OverrideChange,
+    ) -> Result<(), CommandError> {
         self.find(service, server)?;
         let before = self.memory.overrides().clone();
         let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
@@ -498,7 +504,9 @@ impl History {
         }
         let error = (!errors.is_empty()).then(|| errors.join("; "));
         match (&reconcile.error, &error) {
-            (before, Some(error)) if before.as_ref() != Some(error) => tracing::error!("can't reconcile: {error}"),
+            (before, Some(error)) if before.as_ref() != Some(error) => {
+                tracing::error!("can't reconcile: {error}")
+            }
             (Some(_), None) => tracing::info!("reconciled again"),
             _ => {}
         }

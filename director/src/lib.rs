@@ -1,6 +1,7 @@
 //! The director: the daemon and its command line. All I/O is here; decisions are made in `director-core`.
 
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod command;
 pub mod configuration;

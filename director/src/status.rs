@@ -66,7 +66,7 @@ pub struct ReconcileStatus {
 pub struct SettingStatus {
     /// Name as in sysctl, `net.ipv4.ip_forward`.
     pub name: String,
-    /// What the director wants.
+    /// What the director wants: a value, or `>= 65536` where more will do.
     pub wanted: String,
     /// What the kernel has; `None` if the kernel has no such setting.
     pub actual: Option<String>,
@@ -76,7 +76,11 @@ impl SettingStatus {
     /// The kernel has something else than the director wants.
     #[must_use]
     pub fn deviates(&self) -> bool {
-        self.actual.as_ref() != Some(&self.wanted)
+        let Some(actual) = &self.actual else { return true };
+        match self.wanted.strip_prefix(">= ").map(str::parse::<u64>) {
+            Some(Ok(least)) => !actual.parse::<u64>().is_ok_and(|actual| actual >= least),
+            Some(Err(_)) | None => *actual != self.wanted,
+        }
     }
 }
 
@@ -246,4 +250,24 @@ pub struct ManagementStatus {
     pub address: IpAddr,
     /// What it has carried.
     pub traffic: TrafficStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SettingStatus;
+
+    #[test]
+    fn a_setting_deviates_unless_it_is_what_is_wanted() {
+        let deviates = |wanted: &str, actual: Option<&str>| {
+            let actual = actual.map(str::to_owned);
+            SettingStatus { name: "n".into(), wanted: wanted.into(), actual }.deviates()
+        };
+        assert!(!deviates("1", Some("1")));
+        assert!(deviates("1", Some("0")));
+        assert!(deviates("1", None));
+        assert!(!deviates(">= 65536", Some("65536")));
+        assert!(!deviates(">= 65536", Some("131072")));
+        assert!(deviates(">= 65536", Some("1024")));
+        assert!(deviates(">= 65536", Some("many")));
+    }
 }

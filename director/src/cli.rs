@@ -1,0 +1,173 @@
+//! The command line.
+//!
+//! Exit status: 0 done, 1 failed or bad input, 2 wrong usage. Results go to standard output, errors to standard
+//! error; `--output json` makes JSON of both.
+
+mod check;
+mod dispatch;
+mod failure;
+mod output;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::execute;
+pub use failure::Failure;
+
+use crate::options::RunOptions;
+use crate::state::DEFAULT_FOLDER;
+use crate::telemetry::LogFormat;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use director_core::model::Model;
+use std::path::PathBuf;
+
+/// A Layer-4 NAT load balancer on nftables and conntrack.
+#[derive(Debug, Parser)]
+#[command(
+    name = "director",
+    version,
+    after_help = "Exit status: 0 done, 1 failed or bad input, 2 wrong usage."
+)]
+pub struct Cli {
+    /// Socket of the running director
+    #[arg(long, global = true, value_name = "PATH", env = "DIRECTOR_SOCKET", default_value = Model::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// Form of results and errors
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Form of the log on standard error; RUST_LOG says what is logged
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the director in the foreground
+    Run {
+        /// Where the configuration and the state are
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Where the state is
+        #[command(flatten)]
+        state: StateArgs,
+        /// Remove the ruleset and the added addresses when stopping; otherwise traffic goes on
+        #[arg(long)]
+        flush_on_exit: bool,
+    },
+    /// Check configuration files; needs neither root nor a kernel
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+    /// Print the nftables ruleset of a configuration file, all servers up
+    Render {
+        /// Which configuration
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Show what a configuration file would change in the kernel
+    Plan {
+        /// Which configuration
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Where the state is
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Show services and servers of the running director
+    Status,
+    /// Give a server another weight, until it is reset; 0 sends it no new connections
+    Weight {
+        /// Which server
+        #[command(flatten)]
+        server: ServerArgs,
+        /// 0 to 65535
+        #[arg(value_name = "N")]
+        weight: u16,
+    },
+    /// Send a server no new connections, until it is enabled; established ones go on
+    Drain {
+        /// Which server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// End the drain of a server
+    Enable {
+        /// Which server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Drop weight and drain set at run time: back to the configuration file
+    Reset {
+        /// Which server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Read the configuration file again; a bad one changes nothing
+    Reload,
+    /// Remove the ruleset, and the addresses that the director added
+    Flush {
+        /// Where the state is
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
+
+/// A configuration file and a place in it.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct NodeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/director/director.yaml")]
+    pub config: PathBuf,
+    /// Name of this director in the file [default: the host name]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub node: Option<String>,
+}
+
+/// Where the state is.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StateArgs {
+    /// Folder of what survives a restart
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    pub state_dir: PathBuf,
+}
+
+/// A real server of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ServerArgs {
+    /// Name of the service
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub service: String,
+    /// Name of the server
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub server: String,
+}
+
+impl Command {
+    /// What is logged unless `RUST_LOG` says otherwise: a daemon tells what it does, a command its results only.
+    #[must_use]
+    pub fn log_level(&self) -> tracing::Level {
+        if matches!(self, Self::Run { .. }) { tracing::Level::INFO } else { tracing::Level::WARN }
+    }
+}
+
+fn run_options(node: NodeArgs, state: StateArgs, flush_on_exit: bool) -> RunOptions {
+    RunOptions { config: node.config, node: node.node, state_dir: state.state_dir, flush_on_exit }
+}

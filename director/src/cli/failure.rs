@@ -1,0 +1,133 @@
+//! Why a command failed, and how that is told.
+
+use super::Output;
+use super::output::complain;
+use crate::api::Problem;
+use crate::client;
+use crate::configuration::LoadError;
+use crate::control::offline::OfflineError;
+use crate::daemon::DaemonError;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The running director could not be asked, or refused.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Configuration(#[from] LoadError),
+    /// The daemon did not run.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// Without a running director.
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    /// Files do not hold. What is wrong with them has been told.
+    #[error("{bad} of {all} files cannot be used")]
+    Check {
+        /// Files with errors.
+        bad: usize,
+        /// All files.
+        all: usize,
+    },
+    /// A running director would put everything back at once.
+    #[error("a director is running: it answers on {}. Stop it first, or stop it with --flush-on-exit set", .0.display())]
+    Running(PathBuf),
+    /// The result could not be written.
+    #[error("cannot write the result")]
+    Output(#[source] io::Error),
+    /// `RUST_LOG` cannot be understood.
+    #[error("RUST_LOG is wrong")]
+    Log(#[from] tracing_subscriber::filter::ParseError),
+}
+
+impl Failure {
+    /// Tells it on standard error.
+    pub fn report(&self, output: Output) {
+        match output {
+            Output::Text => complain(&self.text()),
+            Output::Json => complain(&format!("{}\n", self.json())),
+        }
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        if let Self::Client(client::Error::Refused(problem)) = self { Some(problem) } else { None }
+    }
+
+    fn text(&self) -> String {
+        let hint = self.problem().and_then(|problem| problem.hint.as_ref());
+        let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+        match self {
+            // A report has its own form: a paragraph an error.
+            Self::Configuration(LoadError::Invalid(report))
+            | Self::Daemon(DaemonError::Configuration(LoadError::Invalid(report))) => report.to_string(),
+            Self::Client(_)
+            | Self::Configuration(_)
+            | Self::Daemon(_)
+            | Self::Offline(_)
+            | Self::Check { .. }
+            | Self::Running(_)
+            | Self::Output(_)
+            | Self::Log(_) => format!("error: {}\n{hint}", chain(self).trim_end()),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self.problem() {
+            Some(problem) => json!(problem),
+            None => json!({ "detail": chain(self) }),
+        }
+    }
+}
+
+/// The error and its causes, those left out that it names itself.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Kind;
+
+    fn refused() -> Failure {
+        let problem = Problem::new(Kind::UnknownService, "there is no service named \"exchagne\"");
+        client::Error::Refused(problem.hint("did you mean \"exchange\"?")).into()
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_hint() {
+        let text = "error: there is no service named \"exchagne\"\n  hint: did you mean \"exchange\"?\n";
+        assert_eq!(refused().text(), text);
+        assert_eq!(refused().json()["type"], "urn:director:unknown-service");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = || io::Error::other("no space left on device");
+        assert_eq!(
+            Failure::Output(cause()).text(),
+            "error: cannot write the result: no space left on device\n"
+        );
+        let error = LoadError::Read { path: "/a.yaml".into(), source: cause() };
+        assert_eq!(Failure::from(error).text(), "error: /a.yaml: no space left on device\n");
+        assert_eq!(
+            Failure::Output(cause()).json()["detail"],
+            "cannot write the result: no space left on device"
+        );
+    }
+}

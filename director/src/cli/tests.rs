@@ -1,0 +1,97 @@
+use super::*;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("director").chain(line.split(' ').filter(|word| !word.is_empty())))
+}
+
+#[test]
+fn the_definition_holds() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn run_has_defaults_for_everything() {
+    let Command::Run { node, state, flush_on_exit } = parse("run").unwrap().command else {
+        panic!("not run")
+    };
+    let options = run_options(node, state, flush_on_exit);
+    assert_eq!(
+        options,
+        RunOptions {
+            config: "/etc/director/director.yaml".into(),
+            node: None,
+            state_dir: "/var/lib/director".into(),
+            flush_on_exit: false,
+        }
+    );
+    let cli =
+        parse("run --config a.yaml --node lb1 --state-dir /s --flush-on-exit --log-format json").unwrap();
+    let Command::Run { node, state, flush_on_exit } = cli.command else { panic!("not run") };
+    assert_eq!(cli.log_format, LogFormat::Json);
+    assert_eq!(
+        run_options(node, state, flush_on_exit),
+        RunOptions {
+            config: "a.yaml".into(),
+            node: Some("lb1".into()),
+            state_dir: "/s".into(),
+            flush_on_exit: true
+        }
+    );
+}
+
+#[test]
+fn every_command_is_understood() {
+    let node = NodeArgs { config: "/etc/director/director.yaml".into(), node: None };
+    let state = StateArgs { state_dir: "/var/lib/director".into() };
+    let server = ServerArgs { service: "exchange".into(), server: "exchange1".into() };
+    for (line, command) in [
+        ("check a.yaml b.yaml", Command::Check { files: vec!["a.yaml".into(), "b.yaml".into()] }),
+        ("schema", Command::Schema),
+        ("render", Command::Render { node: node.clone() }),
+        ("plan", Command::Plan { node, state: state.clone() }),
+        ("status", Command::Status),
+        ("weight exchange exchange1 0", Command::Weight { server: server.clone(), weight: 0 }),
+        ("weight exchange exchange1 65535", Command::Weight { server: server.clone(), weight: 65535 }),
+        ("drain exchange exchange1", Command::Drain { server: server.clone() }),
+        ("enable exchange exchange1", Command::Enable { server: server.clone() }),
+        ("reset exchange exchange1", Command::Reset { server }),
+        ("reload", Command::Reload),
+        ("flush", Command::Flush { state }),
+    ] {
+        assert_eq!(parse(line).unwrap().command, command, "{line}");
+    }
+}
+
+#[test]
+fn global_options_stand_anywhere() {
+    for line in ["--output json --socket /s status", "status --output json --socket /s"] {
+        let cli = parse(line).unwrap();
+        assert_eq!((cli.output, cli.socket), (Output::Json, "/s".into()), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    use ErrorKind::*;
+    for (line, kind) in [
+        ("", DisplayHelpOnMissingArgumentOrSubcommand),
+        ("start", InvalidSubcommand),
+        ("check", MissingRequiredArgument),
+        ("weight exchange exchange1", MissingRequiredArgument),
+        ("weight exchange exchange1 65536", ValueValidation),
+        ("weight exchange exchange1 -1", UnknownArgument),
+        ("weight exchange exchange1 one", ValueValidation),
+        ("drain exchange", MissingRequiredArgument),
+        ("drain exchange exchange1 exchange2", UnknownArgument),
+        ("status --output yaml", InvalidValue),
+        ("run --node=", InvalidValue),
+        ("reload --force", UnknownArgument),
+    ] {
+        let error = parse(line).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}");
+    }
+    assert_eq!(parse("--version").unwrap_err().exit_code(), 0);
+    assert_eq!(parse("weight --help").unwrap_err().exit_code(), 0);
+}

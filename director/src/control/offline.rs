@@ -1,0 +1,135 @@
+//! What the command line does without a running director: show the ruleset of a file, compare it with the kernel,
+//! take everything away.
+
+use super::addresses::{self, AddressKeeper};
+use super::memory::Memory;
+use crate::configuration::Configuration;
+use crate::dataplane::{Dataplane, Kernel};
+use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
+use crate::kernel::ruleset::NftKernel;
+use crate::kernel::settings::Settings;
+use crate::state::StateError;
+use crate::status::SettingStatus;
+use crate::targets;
+use director_core::availability::Override;
+use director_core::ids::{Exhausted, Registry};
+use director_core::plan::{self, Layout, Servers};
+use director_nft::diff::diff;
+use director_nft::ir::Ruleset;
+use director_nft::observed::Observed;
+use director_nft::render;
+use director_nft::transaction::Transaction;
+use health::{Start, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Instant;
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// More names than numbers.
+    #[error(transparent)]
+    Numbers(#[from] Exhausted),
+    /// The state files.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The kernel's ruleset.
+    #[error("cannot work on the kernel's ruleset (it takes root): {0}")]
+    Ruleset(#[from] director_nft::netlink::Error),
+    /// The kernel's addresses.
+    #[error("cannot work on the kernel's addresses: {0}")]
+    Address(#[from] AddressError),
+    /// Some addresses stayed.
+    #[error("the ruleset is removed, but not every address: {0}")]
+    AddressesStay(String),
+}
+
+/// What a configuration would change.
+#[derive(Debug)]
+pub struct Plan {
+    /// The ruleset.
+    pub ruleset: Transaction,
+    /// The addresses.
+    pub addresses: Vec<AddressChange>,
+    /// The settings that would be written.
+    pub settings: Vec<SettingStatus>,
+}
+
+/// The ruleset of a configuration as nft's text: freshly numbered, all servers up, nothing overridden.
+///
+/// # Errors
+/// The file has more names than there are numbers.
+pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
+    let mut registry = Registry::default();
+    registry.assign(&configuration.model)?;
+    let none = BTreeSet::new();
+    let servers = servers(configuration, &none, &BTreeMap::new());
+    Ok(render::ruleset(&ruleset(configuration, &registry, &servers, &Observed::default())))
+}
+
+/// What `configuration` would change in the kernel, with the numbers, overrides and failed probes that the
+/// director in `state_dir` has recorded. Changes nothing.
+///
+/// # Errors
+/// See [`OfflineError`].
+pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Plan, OfflineError> {
+    let (memory, remembered) = Memory::open(state_dir)?;
+    let mut registry = remembered.registry;
+    registry.assign(&configuration.model)?;
+    let observed = NftKernel::open()?.observe()?;
+    let servers = servers(configuration, memory.down(), memory.overrides());
+    let wanted = addresses::wanted(&configuration.model, &configuration.node);
+    let present = Addresses::open()?.list().await?;
+    let managed = configuration.model.kernel.manage;
+    let settings = Settings::new(&configuration.model, &configuration.node).status();
+    Ok(Plan {
+        ruleset: diff(&observed, &ruleset(configuration, &registry, &servers, &observed)),
+        addresses: address::plan(&wanted, &present, memory.addresses()),
+        settings: settings.into_iter().filter(|setting| managed && setting.deviates()).collect(),
+    })
+}
+
+/// Removes the table, and the addresses that the director in `state_dir` added. Tells how many these were.
+///
+/// # Errors
+/// See [`OfflineError`]. What could be removed is.
+pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
+    let (mut memory, _) = Memory::open(state_dir)?;
+    let before = memory.addresses().len();
+    let mut kernel = Dataplane::new(NftKernel::open()?);
+    // Addresses first: without a ruleset a VIP would answer with the host's own sockets.
+    let errors = AddressKeeper::open()?.remove_all(&mut memory).await;
+    kernel.remove()?;
+    match errors.as_slice() {
+        [] => Ok(before - memory.addresses().len()),
+        errors => Err(OfflineError::AddressesStay(errors.join("; "))),
+    }
+}
+
+/// What servers may get, from what was recorded.
+fn servers(
+    configuration: &Configuration,
+    down: &BTreeSet<String>,
+    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+) -> BTreeMap<String, Servers> {
+    let since = Instant::now();
+    let verdicts = targets::targets(&configuration.model, down).into_iter().map(|(id, target)| {
+        let up = target.policy.start == Start::Up;
+        (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
+    });
+    targets::decide(&configuration.model, &verdicts.collect(), overrides)
+}
+
+fn ruleset(
+    configuration: &Configuration,
+    registry: &Registry,
+    servers: &BTreeMap<String, Servers>,
+    observed: &Observed,
+) -> Ruleset {
+    let none = Servers::new();
+    let slots = |(name, service)| plan::slot_count(service, servers.get(name).unwrap_or(&none));
+    let slots = configuration.model.services.iter().map(slots).sum();
+    let mut layout = Layout::new(&configuration.model, slots, None);
+    layout.adopt(observed);
+    plan::ruleset(&layout, &configuration.model, &configuration.node, registry, servers)
+}
