@@ -1,5 +1,8 @@
 //! Probes of the model to targets of the prober, and verdicts back to the health of servers.
 
+#[cfg(test)]
+mod tests;
+
 use director_core::availability::{Availability, Health, Override, availability};
 use director_core::model::{Model, ProbeKind, ProbeSpec, RealServer, Service, StartState};
 use director_core::plan::Servers;

@@ -5,6 +5,9 @@
 //! added. A connection stays in the kernel's table for at least 10 s after its last packet, so a shorter period
 //! misses none.
 
+#[cfg(test)]
+mod tests;
+
 use director_nft::ir::{Datum, Key, KeyPart};
 use director_nft::netlink::Flow;
 use serde::{Deserialize, Serialize};
@@ -150,8 +153,8 @@ impl Dump<'_> {
         let last = self.flows.seen.get(&flow.id).copied().unwrap_or_default();
         let totals = self.flows.totals.entry(flow.mark).or_default();
         for way in [0, 1] {
-            totals.packets[way] += growth(last.packets[way], now.packets[way]);
-            totals.bytes[way] += growth(last.bytes[way], now.bytes[way]);
+            totals.packets[way] = totals.packets[way].saturating_add(growth(last.packets[way], now.packets[way]));
+            totals.bytes[way] = totals.bytes[way].saturating_add(growth(last.bytes[way], now.bytes[way]));
         }
     }
 

@@ -114,7 +114,8 @@ fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Ve
         Some((offset, modulus)) if modulus > 0 => {
             let numgen = Numgen { mode: NumgenMode::Increment, modulus, offset };
             let next = Statement::Verdict(Verdict::Goto(next));
-            let comment = format!("{} {}, {modulus} slots", service.name, service.scheduler.name());
+            let plural = if modulus == 1 { "" } else { "s" };
+            let comment = format!("{} {}, {modulus} slot{plural}", service.name, service.scheduler.name());
             (vec![set_ct_mark(Expression::Numgen(numgen)), next], comment)
         }
         _ => {

@@ -1,0 +1,138 @@
+use super::*;
+use director_nft::netlink::{Traffic, Tuple};
+use proptest::prelude::*;
+
+const ID: u32 = 0x8000_0001;
+
+fn key(id: u32) -> Key {
+    Key::of([Datum::Mark(id)])
+}
+
+fn flow(id: u32, tcp_state: Option<u8>, packets: u64) -> Flow {
+    let tuple = Tuple {
+        source: [10, 0, 0, 1].into(),
+        destination: [10, 0, 0, 2].into(),
+        source_port: 1000,
+        destination_port: 80,
+    };
+    let traffic = [Traffic { packets, bytes: packets * 100 }, Traffic { packets: 2 * packets, bytes: packets }];
+    Flow {
+        id,
+        mark: ID,
+        protocol: 6,
+        original: tuple,
+        reply: tuple,
+        tcp_state,
+        status: 0,
+        timeout: None,
+        traffic: Some(traffic),
+    }
+}
+
+fn dump(flows: &mut Flows, shown: &[Flow]) {
+    let mut dump = flows.dump();
+    shown.iter().for_each(|flow| dump.add(flow));
+    dump.finish();
+}
+
+#[test]
+fn connections_grow_with_the_readings() {
+    let mut connections = Connections::default();
+    for packets in [3, 3, 10] {
+        connections.count("dests4", &key(ID), packets);
+    }
+    connections.count("dests6", &key(ID), 5);
+    assert_eq!(connections.total(ID), 15);
+}
+
+#[test]
+fn an_element_that_is_made_anew_counts_from_zero() {
+    let mut connections = Connections::default();
+    connections.count("dests4", &key(ID), 10);
+    connections.count("dests4", &key(ID), 4);
+    assert_eq!(connections.total(ID), 14, "flushed by somebody else and made again");
+    connections.retire("dests4", &key(ID), 6);
+    connections.count("dests4", &key(ID), 7);
+    assert_eq!(connections.total(ID), 23, "drained and enabled again");
+}
+
+#[test]
+fn ports_of_a_destination_add_up() {
+    let mut connections = Connections::default();
+    for port in [25, 80] {
+        connections.count("dests4-ports", &Key::of([Datum::Mark(ID), Datum::Port(port)]), 4);
+    }
+    assert_eq!(connections.total(ID), 8);
+}
+
+#[test]
+fn counting_goes_on_from_what_was_saved() {
+    let mut connections = Connections::default();
+    connections.count("dests4", &key(ID), 10);
+    let saved = serde_json::to_string(&connections).unwrap();
+    let mut resumed: Connections = serde_json::from_str(&saved).unwrap();
+    resumed.count("dests4", &key(ID), 12);
+    assert_eq!(resumed.total(ID), 12, "the kernel went on counting meanwhile");
+}
+
+#[test]
+fn flows_grow_from_dump_to_dump_and_keep_what_is_gone() {
+    let mut flows = Flows::default();
+    dump(&mut flows, &[]);
+    dump(&mut flows, &[flow(1, Some(3), 5), flow(2, Some(7), 1)]);
+    dump(&mut flows, &[flow(1, Some(3), 8)]);
+    dump(&mut flows, &[]);
+    assert_eq!(flows.totals()[&ID].packets, [9, 18]);
+    assert_eq!(flows.totals()[&ID].bytes, [900, 9]);
+}
+
+#[test]
+fn what_ran_before_the_first_dump_is_not_counted_again() {
+    let mut flows = Flows::resume(BTreeMap::from([(ID, Totals { packets: [100, 0], bytes: [0, 0] })]));
+    dump(&mut flows, &[flow(1, Some(3), 50)]);
+    dump(&mut flows, &[flow(1, Some(3), 51)]);
+    assert_eq!(flows.totals()[&ID].packets, [101, 2]);
+}
+
+#[test]
+fn a_flow_shown_twice_counts_once() {
+    let mut flows = Flows::default();
+    dump(&mut flows, &[]);
+    dump(&mut flows, &[flow(1, Some(3), 5), flow(1, Some(3), 5)]);
+    assert_eq!(flows.totals()[&ID].packets, [5, 10]);
+    assert_eq!(flows.live(ID), Live { active: 1, inactive: 0 });
+}
+
+#[test]
+fn established_tcp_is_active_and_all_else_is_not() {
+    let mut flows = Flows::default();
+    dump(&mut flows, &[flow(1, Some(3), 0), flow(2, Some(1), 0), flow(3, None, 0)]);
+    assert_eq!(flows.live(ID), Live { active: 1, inactive: 2 });
+    dump(&mut flows, &[]);
+    assert_eq!(flows.live(ID), Live::default());
+}
+
+proptest! {
+    #[test]
+    fn totals_never_run_backwards(readings in prop::collection::vec(any::<u64>(), 1..50)) {
+        let mut connections = Connections::default();
+        let mut last = 0;
+        for packets in readings {
+            connections.count("dests4", &key(ID), packets);
+            prop_assert!(connections.total(ID) >= last);
+            last = connections.total(ID);
+        }
+    }
+
+    #[test]
+    fn flow_totals_never_run_backwards(readings in prop::collection::vec((0u32..5, 0u64..1 << 40), 1..50)) {
+        let mut flows = Flows::default();
+        let mut last = [0, 0];
+        for (id, packets) in readings {
+            dump(&mut flows, &[flow(id, None, packets)]);
+            let now = flows.totals().get(&ID).copied().unwrap_or_default().packets;
+            prop_assert!(now[0] >= last[0] && now[1] >= last[1]);
+            last = now;
+        }
+    }
+}
