@@ -15,6 +15,9 @@ const ELEMENTS_BYTES: usize = 48 * 1024;
 const FLAGS_AT: usize = 6;
 const SEQUENCE_AT: usize = 8;
 const ACK: u16 = bits(libc::NLM_F_ACK);
+const CREATE: c_int = libc::NLM_F_CREATE;
+const EXCLUSIVE: c_int = libc::NLM_F_EXCL;
+const APPEND: c_int = libc::NLM_F_APPEND;
 
 /// The messages of a transaction, and which operation each belongs to.
 pub(super) struct Batch {
@@ -80,25 +83,25 @@ impl Batch {
         let owner = Some(index);
         let table = Table::new(lower::name(TABLE)?, ProtoFamily::Inet);
         match operation {
-            Operation::AddTable => self.object(owner, &table, MsgType::Add, &[]),
-            Operation::DeleteTable => self.object(owner, &table, MsgType::Del, &[]),
+            Operation::AddTable => self.object(owner, &table, MsgType::Add, CREATE, &[]),
+            Operation::DeleteTable => self.object(owner, &table, MsgType::Del, 0, &[]),
             Operation::AddChain { name, base } => {
                 let mut chain = Chain::new(lower::name(name)?, &table);
                 if let Some(base) = base {
                     hook(&mut chain, *base);
                 }
-                self.object(owner, &chain, MsgType::Add, &[]);
+                self.object(owner, &chain, MsgType::Add, CREATE | EXCLUSIVE, &[]);
             }
             Operation::DeleteChain { name } => {
-                self.object(owner, &Chain::new(lower::name(name)?, &table), MsgType::Del, &[]);
+                self.object(owner, &Chain::new(lower::name(name)?, &table), MsgType::Del, 0, &[]);
             }
             Operation::FlushChain { name } => {
                 let chain = Chain::new(lower::name(name)?, &table);
-                self.object(owner, &nftnl::Rule::new(&chain), MsgType::Del, &[]);
+                self.object(owner, &nftnl::Rule::new(&chain), MsgType::Del, 0, &[]);
             }
             Operation::AddRule { chain, rule } => self.rule(owner, &table, lower::name(chain)?, rule)?,
             Operation::AddMap { name, spec } => {
-                let mut message = message(libc::NFT_MSG_NEWSET, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+                let mut message = message(libc::NFT_MSG_NEWSET, CREATE | EXCLUSIVE);
                 set::write(&mut message, name, spec, u32::try_from(index).unwrap_or(u32::MAX))?;
                 self.push(owner, &message.finish(0));
             }
@@ -135,7 +138,7 @@ impl Batch {
         let userdata = userdata::of_rule(rule.comment.as_deref(), Fingerprint::of(rule))?;
         let mut tail = Writer::default();
         tail.bytes(rule_attr::USERDATA, &userdata);
-        self.object(owner, &object, MsgType::Add, tail.written());
+        self.object(owner, &object, MsgType::Add, CREATE | APPEND, tail.written());
         Ok(())
     }
 
@@ -146,7 +149,7 @@ impl Batch {
         spec: &MapSpec,
         elements: &[(Key, Element)],
     ) -> Result<(), String> {
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let flags = CREATE | EXCLUSIVE;
         self.elements(owner, libc::NFT_MSG_NEWSETELEM, flags, map, elements, |out, (key, data)| {
             element::write(out, spec, key, data)
         })
@@ -185,7 +188,14 @@ impl Batch {
 
     /// A message by libnftnl, with attributes behind it that libnftnl's safe side has no setter for.
     #[expect(unsafe_code, reason = "libnftnl writes to a pointer")]
-    fn object(&mut self, owner: Option<usize>, object: &impl NlMsg, kind: MsgType, tail: &[u8]) {
+    fn object(
+        &mut self,
+        owner: Option<usize>,
+        object: &impl NlMsg,
+        kind: MsgType,
+        flags: c_int,
+        tail: &[u8],
+    ) {
         let start = self.bytes.len();
         // SAFETY: the buffer has the size that the trait asks for and is aligned for a header. The longest message
         // of ours, a rule of at most 128 expressions of below 400 bytes, fits it. It begins with its own length,
@@ -195,8 +205,8 @@ impl Batch {
             let length = self.scratch.as_ptr().cast::<u32>().read() as usize;
             std::slice::from_raw_parts(self.scratch.as_ptr().cast::<u8>(), length)
         };
-        let flags = message.get(FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
-        let flags = flags.map_or(0, u16::from_ne_bytes) & !ACK;
+        // libnftnl's asks for an acknowledgement of each, more than the receive buffer holds.
+        let flags = bits(flags | libc::NLM_F_REQUEST);
         self.starts.push(start);
         self.owners.push(owner);
         self.bytes.extend(message);

@@ -8,7 +8,7 @@ pub(super) type Bytes = Vec<u8>;
 
 /// Bits that each type has in the number of a concatenated type.
 const TYPE_BITS: u32 = 6;
-/// Most fields of a concatenation (`NFT_REG32_COUNT`).
+/// Most fields whose types fit one number.
 const FIELDS_MAX: usize = 5;
 
 impl DataType {

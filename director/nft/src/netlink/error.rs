@@ -88,8 +88,10 @@ impl Error {
         let error = io::Error::from_raw_os_error(errno);
         let hint = operation.map_or_else(|| hint_of(&error).to_owned(), |(_, it)| hint_for(it, errno));
         Self::Refused {
-            operation: operation
-                .map_or_else(|| "the transaction as a whole".to_owned(), |(_, it)| describe(it)),
+            operation: operation.map_or_else(
+                || "the transaction as a whole".to_owned(),
+                |(_, it)| crate::render::operation(it),
+            ),
             index: operation.map(|(index, _)| index),
             error,
             hint,
@@ -97,7 +99,7 @@ impl Error {
     }
 
     pub(super) fn invalid(operation: &Operation, reason: String) -> Self {
-        Self::Invalid { operation: describe(operation), reason }
+        Self::Invalid { operation: crate::render::operation(operation), reason }
     }
 }
 
@@ -164,8 +166,4 @@ const fn module(statement: &Statement) -> Option<&'static str> {
         | Statement::Counter
         | Statement::Verdict(_) => None,
     }
-}
-
-fn describe(operation: &Operation) -> String {
-    format!("{operation:?}").chars().take(160).collect()
 }

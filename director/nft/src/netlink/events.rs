@@ -92,3 +92,34 @@ fn change(message: Message<'_>, ours: u32) -> Changes {
         (true, false) => Changes::Foreign,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribute::{Messages, Writer};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(family: u8, name: &str, port: u32) -> Changes {
+        let mut message = Writer::message(0x0a09, 0, family);
+        message.text(table::NAME, name);
+        let bytes = message.finish(1);
+        change(Message { port, ..Messages(&bytes).next().unwrap() }, 7)
+    }
+
+    #[test]
+    fn only_changes_of_the_table_count_and_the_port_tells_whose() {
+        assert_eq!(of(1, TABLE, 7), Changes::Ours);
+        assert_eq!(of(1, TABLE, 8), Changes::Foreign);
+        assert_eq!(of(1, "other", 8), Changes::None);
+        assert_eq!(of(2, TABLE, 8), Changes::None);
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for message in Messages(&bytes) {
+                change(message, 7);
+            }
+        }
+    }
+}

@@ -162,3 +162,34 @@ fn failed(what: &str, error: io::Error) -> Error {
         Error::Request { what: what.to_owned(), error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn base(kind: &str, hook: u32, policy: u32) -> Option<BaseChain> {
+        let mut out = Writer::default();
+        out.text(chain::TYPE, kind).u32(chain::POLICY, policy).nest(chain::HOOK, |place| {
+            place.u32(chain::HOOK_NUMBER, hook).u32(chain::HOOK_PRIORITY, (-100_i32).cast_unsigned());
+        });
+        base_of(Attributes(out.written()))
+    }
+
+    #[test]
+    fn only_base_chains_that_we_could_have_made_are_known() {
+        let ours = BaseChain { kind: ChainKind::Nat, hook: Hook::Prerouting, priority: -100 };
+        assert_eq!(base("nat", 0, 1), Some(ours));
+        assert_eq!(base("route", 3, 1), None);
+        assert_eq!(base("nat", 9, 1), None);
+        assert_eq!(base("filter", 0, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            chain_of(Attributes(&bytes));
+            base_of(Attributes(&bytes));
+        }
+    }
+}

@@ -24,6 +24,11 @@ pub(super) struct Socket {
     aligned: usize,
 }
 
+#[expect(unsafe_code, reason = "libmnl's socket holds a pointer, which is not sent by default")]
+// SAFETY: libmnl's socket is a descriptor and an address on the heap, owned by this value alone; neither belongs to
+// a thread.
+unsafe impl Send for Socket {}
+
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
         let inner = Mnl::new(Bus::Netfilter)?;

@@ -1,6 +1,7 @@
 //! Elements: ranges, comments, counters, and those that packets make.
 
 use crate::namespace::{chain, in_namespace, listed, loaded, mark_spec, marks};
+use director_nft::diff::diff;
 use director_nft::ir::{
     BaseChain, ChainKind, DataType, Datum, Element, ElementData, Expression, Hook, Key, KeyPart, Map,
     MapData, MapSpec, MarkTarget, Ruleset, Selector, Statement, Verdict,
@@ -53,6 +54,13 @@ fn ranges_and_comments_are_listed_and_read_back() {
         let text = listed();
         assert!(text.contains("192.168.1.35 . tcp . 5000-5999 comment \"many ports\" : goto svc"), "{text}");
         assert!(text.contains("192.168.1.35 . tcp . 80 comment \"one port\" : goto svc"), "{text}");
+
+        let mut fewer = ruleset.clone();
+        fewer.maps.get_mut("ranges").unwrap().elements.remove(&Key(vec![address, tcp, range]));
+        nft.apply(&diff(&Observed::from(&ruleset), &fewer)).unwrap();
+        assert_eq!(nft.observe().unwrap(), Observed::from(&fewer));
+        nft.apply(&diff(&Observed::from(&fewer), &ruleset)).unwrap();
+        assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset));
     });
 }
 

@@ -1,10 +1,12 @@
 //! A network namespace for the length of a test, and what the tests do in it.
 
+use director_nft::diff::diff;
 use director_nft::ir::{
     Chain, DataType, Datum, Element, ElementData, Key, Map, MapData, MapSpec, Rule, Ruleset,
 };
 use director_nft::netlink::Nft;
-use director_nft::transaction::{Operation, Transaction};
+use director_nft::observed::Observed;
+use director_nft::transaction::Transaction;
 use nix::sched::{CloneFlags, unshare};
 use std::process::Command;
 use std::thread;
@@ -40,23 +42,7 @@ pub(crate) fn listed() -> String {
 
 /// All of a ruleset, into an empty kernel.
 pub(crate) fn load(ruleset: &Ruleset) -> Transaction {
-    let mut operations = vec![Operation::AddTable];
-    for (name, map) in &ruleset.maps {
-        operations.push(Operation::AddMap { name: name.clone(), spec: map.spec.clone() });
-    }
-    for (name, chain) in &ruleset.chains {
-        operations.push(Operation::AddChain { name: name.clone(), base: chain.base });
-    }
-    for (name, map) in &ruleset.maps {
-        let elements = map.elements.iter().map(|(key, element)| (key.clone(), element.clone())).collect();
-        operations.push(Operation::AddElements { map: name.clone(), spec: map.spec.clone(), elements });
-    }
-    for (name, chain) in &ruleset.chains {
-        for rule in &chain.rules {
-            operations.push(Operation::AddRule { chain: name.clone(), rule: rule.clone() });
-        }
-    }
-    Transaction { operations }
+    diff(&Observed::default(), ruleset)
 }
 
 /// Loads a ruleset through a new socket.

@@ -1,6 +1,7 @@
 //! All or nothing, errors that name the operation, and batches of many pages.
 
 use crate::namespace::{chain, in_namespace, listed, load, loaded, mark, mark_spec, marks, run};
+use director_nft::diff::diff;
 use director_nft::ir::{
     DataType, Datum, Element, ElementData, Expression, Key, Map, MapData, MapSpec, MarkTarget, Numgen,
     NumgenMode, Ruleset, Statement, Verdict,
@@ -216,4 +217,96 @@ fn what_others_added_is_told_apart() {
         assert_eq!(observed.maps["foreign"].spec, None);
         assert!(listed().contains("counter packets 0 bytes 0 drop"));
     });
+}
+
+#[test]
+fn differences_lead_from_any_ruleset_to_any_other() {
+    in_namespace(|| {
+        let mut nft = Nft::open().unwrap();
+        let mut moved = services(5);
+        for element in moved.maps.get_mut("slots").unwrap().elements.values_mut().step_by(3) {
+            element.data = Some(ElementData::Values(vec![Datum::Mark(7)]));
+        }
+        moved.chains.get_mut("svc-2-4").unwrap().rules.clear();
+        for next in [services(3), services(7), small(), moved, Ruleset::default(), services(2)] {
+            let difference = diff(&nft.observe().unwrap(), &next);
+            nft.apply(&difference).unwrap();
+            let observed = nft.observe().unwrap();
+            assert_eq!(observed, Observed::from(&next));
+            assert!(diff(&observed, &next).is_empty());
+        }
+    });
+}
+
+#[test]
+fn what_others_broke_is_repaired_by_the_difference() {
+    in_namespace(|| {
+        let ruleset = services(3);
+        let mut nft = loaded(&ruleset);
+        for damage in [
+            "flush ruleset",
+            "flush chain inet director svc-2-4",
+            "add rule inet director pick4 drop",
+            "insert rule inet director svc-1-4 accept",
+            "delete element inet director slots { 0x00010000 }",
+            "add element inet director slots { 0x00090000 : 1 }",
+            "delete element inet director slots { 0x00010000 }; \
+             add element inet director slots { 0x00010000 : 1 }",
+            "add chain inet director foreign",
+            "add set inet director foreign { type ether_addr; }",
+        ] {
+            run("nft", &[damage]);
+            let observed = nft.observe().unwrap();
+            assert_ne!(observed, Observed::from(&ruleset), "{damage}");
+            nft.apply(&diff(&observed, &ruleset)).unwrap();
+            assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset), "{damage}");
+        }
+    });
+}
+
+/// Run by [`a_user_namespace_limits_the_size_and_says_so`].
+#[test]
+#[ignore = "needs a user namespace and a network namespace of its own"]
+fn inside_a_user_namespace() {
+    let mut nft = Nft::open().unwrap();
+    let room: u32 = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap().trim().parse().unwrap();
+    let mut ruleset = Ruleset::default();
+    // The kernel doubles what it is asked for; an element takes 28 bytes.
+    ruleset.maps.insert("slots".to_owned(), marks((0..room / 12).map(|key| (key, 1))));
+    let error = nft.apply(&load(&ruleset)).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+    assert!(error.to_string().contains("net.core.wmem_max"), "{error}");
+    assert!(!nft.observe().unwrap().table);
+    nft.apply(&load(&services(50))).unwrap();
+    assert_eq!(nft.observe().unwrap(), Observed::from(&services(50)));
+}
+
+/// Run by [`without_the_right_the_error_says_which`].
+#[test]
+#[ignore = "needs a user namespace in another's network namespace"]
+fn inside_a_user_namespace_alone() {
+    let mut nft = Nft::open().unwrap();
+    for error in [nft.apply(&load(&small())).unwrap_err(), nft.observe().unwrap_err()] {
+        assert_eq!(error.errno(), Some(libc::EPERM));
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    }
+}
+
+#[test]
+fn a_user_namespace_limits_the_size_and_says_so() {
+    in_namespace(|| in_process(&["--user", "--map-root-user", "--net"], "inside_a_user_namespace"));
+}
+
+#[test]
+fn without_the_right_the_error_says_which() {
+    in_namespace(|| in_process(&["--user", "--map-root-user"], "inside_a_user_namespace_alone"));
+}
+
+/// Runs an ignored test in a process and new namespaces of its own: a process with threads gets no user namespace.
+fn in_process(namespaces: &[&str], test: &str) {
+    let executable = std::env::current_exe().unwrap();
+    let test = format!("transactions::{test}");
+    let arguments = [executable.to_str().unwrap(), "--ignored", "--exact", &test];
+    let text = run("unshare", &[namespaces, &arguments].concat());
+    assert!(text.contains("1 passed"), "{text}");
 }
