@@ -30,6 +30,9 @@ pub enum DaemonError {
     /// A listener.
     #[error(transparent)]
     Api(#[from] BindError),
+    /// The thread that probes.
+    #[error("can't start probing: {0}")]
+    Probes(#[source] std::io::Error),
     /// Signals.
     #[error("can't wait for signals: {0}")]
     Signal(#[source] std::io::Error),
@@ -48,7 +51,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let limits = Limits { seed: fnv1a(node.as_bytes()), ..Limits::default() };
     let mut control = Control::new(options, node, configuration, targets)?;
     let probes = probed.borrow().len();
-    let mut verdicts = health::prober::spawn(probed, limits);
+    let mut verdicts = health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
     // The start state of every target: a server that was down stays out until it has passed.
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await.map_err(DaemonError::Start)?;

@@ -10,8 +10,11 @@ use crate::schedule::Schedule;
 use crate::{Monitor, Outcome, Target, TargetId, Targets, Verdict, probe};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -34,11 +37,19 @@ impl Default for Limits {
     }
 }
 
-/// Probes `targets` until its sender or every receiver of the verdicts is gone. Must be called within a tokio
-/// runtime.
-#[must_use]
-pub fn spawn(targets: watch::Receiver<Targets>, limits: Limits) -> watch::Receiver<Verdicts> {
-    spawn_with(targets, limits, probe::attempt)
+/// Probes `targets` until its sender or every receiver of the verdicts is gone.
+///
+/// A thread of its own does it: passing each attempt from thread to thread would cost as much as the probe itself,
+/// and nobody else's work delays one.
+///
+/// # Errors
+/// No thread can be started, or it gets no means to wait for sockets.
+pub fn spawn(targets: watch::Receiver<Targets>, limits: Limits) -> io::Result<watch::Receiver<Verdicts>> {
+    let (prober, verdicts) = Prober::new(limits, probe::attempt);
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let thread = thread::Builder::new().name("probes".to_owned());
+    thread.spawn(move || runtime.block_on(prober.run(targets)))?;
+    Ok(verdicts)
 }
 
 struct Prober<Attempt> {
@@ -55,33 +66,24 @@ struct Watched {
     attempt: Option<AbortHandle>,
 }
 
-fn spawn_with<Attempt, Ends>(
-    targets: watch::Receiver<Targets>,
-    limits: Limits,
-    attempt: Attempt,
-) -> watch::Receiver<Verdicts>
-where
-    Attempt: Fn(Target) -> Ends + Send + 'static,
-    Ends: Future<Output = Outcome> + Send + 'static,
-{
-    let (published, verdicts) = watch::channel(Verdicts::default());
-    let prober = Prober {
-        attempt,
-        targets: Targets::default(),
-        watched: BTreeMap::new(),
-        schedule: Schedule::new(limits.seed, limits.concurrency),
-        under_way: JoinSet::new(),
-        published,
-    };
-    tokio::spawn(prober.run(targets));
-    verdicts
-}
-
 impl<Attempt, Ends> Prober<Attempt>
 where
     Attempt: Fn(Target) -> Ends,
     Ends: Future<Output = Outcome> + Send + 'static,
 {
+    fn new(limits: Limits, attempt: Attempt) -> (Self, watch::Receiver<Verdicts>) {
+        let (published, verdicts) = watch::channel(Verdicts::default());
+        let prober = Self {
+            attempt,
+            targets: Targets::default(),
+            watched: BTreeMap::new(),
+            schedule: Schedule::new(limits.seed, limits.concurrency),
+            under_way: JoinSet::new(),
+            published,
+        };
+        (prober, verdicts)
+    }
+
     async fn run(mut self, mut targets: watch::Receiver<Targets>) {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);

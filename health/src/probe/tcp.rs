@@ -70,9 +70,8 @@ pub async fn probe(address: SocketAddr, source: Option<IpAddr>, timeout: Duratio
 
 fn open(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpSocket, Reason> {
     let local = |error| Reason::Local { address, error };
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(local)?;
-    socket.set_nonblocking(true).map_err(local)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP)).map_err(local)?;
     socket.set_linger(Some(Duration::ZERO)).map_err(local)?;
     socket.set_tcp_quickack(false).map_err(local)?;
     if let Some(source_address) = source {

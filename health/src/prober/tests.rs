@@ -65,6 +65,20 @@ impl Farm {
     }
 }
 
+fn spawn_with<Attempt, Ends>(
+    targets: watch::Receiver<Targets>,
+    limits: Limits,
+    attempt: Attempt,
+) -> watch::Receiver<Verdicts>
+where
+    Attempt: Fn(Target) -> Ends + Send + 'static,
+    Ends: Future<Output = Outcome> + Send + 'static,
+{
+    let (prober, verdicts) = Prober::new(limits, attempt);
+    tokio::spawn(prober.run(targets));
+    verdicts
+}
+
 async fn until(
     verdicts: &mut watch::Receiver<Verdicts>,
     name: &str,
@@ -204,7 +218,7 @@ async fn sees_a_real_listener_go_and_come_back() {
     let address = listener.local_addr().unwrap();
     let fast = Target { interval: SECOND / 50, ..target(address.port()) };
     let (_sender, receiver) = watch::channel(targets([("a", fast)]));
-    let mut verdicts = spawn(receiver, Limits::default());
+    let mut verdicts = spawn(receiver, Limits::default()).unwrap();
     until(&mut verdicts, "a", |verdict| verdict.reason == "passed").await;
     drop(listener);
     let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
