@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Names the binary to test; without it, the one that cargo built beside this program.
 const BINARY: &str = "DIRECTOR_BIN";
 
+/// Where a director puts its socket unless told otherwise.
+const RUN: &str = "/run/director";
+
 /// Longest time to start or to stop.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -64,9 +67,13 @@ impl Director {
     /// It ends at once, or does not answer in time; the error has its log.
     pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_path()).doing("opening a log")?;
-        let mut command = Command::new(&self.binary);
-        command.arg("--socket").arg(self.socket()).arg("run");
-        command.arg("--config").arg(self.configuration_path());
+        // A machine has a /run of its own; here all share one, so each director gets its part of it.
+        let own_run = self.directory.join("run");
+        fs::create_dir_all(&own_run).doing("making a directory")?;
+        fs::create_dir_all(RUN).doing("making a directory")?;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c"]).arg(format!("mount --bind \"$0\" {RUN} && exec \"$@\""));
+        command.arg(own_run).arg(&self.binary).args(["run", "--config"]).arg(self.configuration_path());
         command.args(["--node", self.host.name(), "--state-dir"]).arg(self.directory.join("state"));
         command
             .args(arguments)
@@ -123,6 +130,17 @@ impl Director {
         let (binary, socket) = (self.binary.display().to_string(), self.socket().display().to_string());
         let words = [binary.as_str(), "--socket", &socket];
         self.host.output(words.iter().chain(arguments), "")
+    }
+
+    /// A command of the director against this one, as people would type it inside the sandbox.
+    #[must_use]
+    pub fn command_line(&self, arguments: &str) -> String {
+        format!(
+            "ip netns exec {} {} --socket {} {arguments}",
+            self.host.name(),
+            self.binary.display(),
+            self.socket().display()
+        )
     }
 
     /// `director status --output json`.
@@ -185,6 +203,15 @@ impl Director {
         process.wait().map(drop).doing("waiting for the director")
     }
 
+    /// `director flush`: removes what a stopped director has left in the kernel.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn flush(&self) -> Result<()> {
+        let state = self.directory.join("state").display().to_string();
+        self.cli(&["flush", "--state-dir", &state]).map(drop)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
@@ -211,10 +238,10 @@ impl Director {
         self.directory.join("director.yaml")
     }
 
-    /// Path of its socket.
+    /// Path of its socket. The director itself sees it in its default place.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.directory.join("director.sock")
+        self.directory.join("run/director.sock")
     }
 
     fn log_path(&self) -> PathBuf {

@@ -143,6 +143,30 @@ impl Lab {
         self.servers.iter().map(Server::start).collect()
     }
 
+    /// A configuration for these directors and real servers, IPv4 and IPv6; `rest` has the services and whatever
+    /// else is wanted, and may be indented as a whole.
+    #[must_use]
+    pub fn configuration(&self, rest: &str) -> String {
+        let mut text = String::from("version: 1\nnodes:\n");
+        for (director, number) in self.directors.iter().zip(33..) {
+            let _ = writeln!(
+                text,
+                "  {}:\n    public: {{ interface: eth0, addresses: [192.168.1.{number}/24, \"fd00:1::{number}/64\"] }}\n    \
+                 private: {{ interface: eth1, addresses: [10.0.1.{number}/24, \"fd00:2::{number}/64\"] }}",
+                director.name()
+            );
+        }
+        text.push_str("gateway: [10.0.1.254, \"fd00:2::254\"]\nservers:\n");
+        for (server, number) in self.servers.iter().zip(1..) {
+            let _ = writeln!(
+                text,
+                "  {}: {{ addresses: [10.0.1.{number}, \"fd00:2::{number}\"] }}",
+                server.name()
+            );
+        }
+        text + &unindented(rest)
+    }
+
     /// Starts the director binary on the host `name`, with that configuration, and waits until it serves.
     ///
     /// # Errors
@@ -165,6 +189,14 @@ pub fn addresses(texts: &[&str]) -> std::result::Result<Vec<IpAddr>, AddrParseEr
 /// The switch's end of a cable.
 pub(crate) fn switch_port(host: &str, interface: &str) -> String {
     format!("{host}-{}", interface.trim_start_matches("eth"))
+}
+
+/// The lines without the indentation that all of them have.
+fn unindented(text: &str) -> String {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    let common = lines().map(indentation).min().unwrap_or(0);
+    lines().map(|line| format!("{}\n", &line[common..])).collect()
 }
 
 /// Settings that hold from the first interface on: no waiting for duplicate address detection, no filter by the

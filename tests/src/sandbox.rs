@@ -7,17 +7,21 @@
 //! happens even when the outer process is killed.
 
 use crate::error::Doing;
+use crate::wait::eventually_some;
 use crate::{Error, Result};
 use std::any::type_name;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 /// Set in the inner process: the directory of the lab's own files.
 const INSIDE: &str = "DIRECTOR_LAB_INSIDE";
+
+/// Set in the inner process if the outer one is not root's.
+const BY_ORDINARY_USER: &str = "DIRECTOR_LAB_USER";
 
 /// With this set to 1, tests whose tools or rights are missing pass, saying so on standard error.
 const ALLOW_SKIP: &str = "ALLOW_SKIP";
@@ -138,7 +142,7 @@ fn test_name(closure: &str) -> &str {
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
+        command.args(["--user", "--map-root-user"]).env(BY_ORDINARY_USER, "1");
     }
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     command.env("PATH", SEARCH_PATH);
@@ -164,7 +168,13 @@ fn run_inside(arguments: &[&str], output: Output) -> Result<(i32, String)> {
     }
     let mut child = command.spawn().doing("starting unshare")?;
     // Ours until we end: its end tells the inner process.
-    let _lifeline = child.stdin.take();
+    let mut lifeline = child.stdin.take();
+    if let Output::PassOn = output
+        && let (Some(pid), Some(lifeline)) = (only_child(child.id()), &mut lifeline)
+    {
+        // One that has ended already needs to know nothing.
+        let _ = writeln!(lifeline, "{pid}");
+    }
     // The command holds the pipe's writing end; reading would never end.
     drop(command);
     let mut text = Vec::new();
@@ -187,10 +197,36 @@ fn guarded(body: impl FnOnce() -> std::result::Result<(), String>) -> std::resul
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Ends this process when the outer one has ended.
+/// The only child of a process, as soon as it has one.
+fn only_child(parent: u32) -> Option<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    eventually_some(Duration::from_secs(5), "a child", || {
+        std::fs::read_to_string(&path).ok()?.trim().parse().ok()
+    })
+    .ok()
+}
+
+/// Process number of the inner process as seen from outside: what `nsenter --target` wants.
+static OUTER_PID: Mutex<Option<u32>> = Mutex::new(None);
+
+/// How to get a shell in the sandbox from outside, for programs run by [`main`].
+#[must_use]
+pub fn how_to_enter() -> Option<String> {
+    let look = || *OUTER_PID.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = eventually_some(Duration::from_secs(5), "our process number", look).ok()?;
+    let user =
+        if std::env::var_os(BY_ORDINARY_USER).is_some() { "--user --preserve-credentials " } else { "" };
+    Some(format!("nsenter --target {pid} {user}--mount --net --pid"))
+}
+
+/// Ends this process when the outer one has ended; until then, that one may tell our number.
 fn watch_lifeline() {
     std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let mut line = String::new();
+        while std::io::stdin().read_line(&mut line).is_ok_and(|length| length > 0) {
+            *OUTER_PID.lock().unwrap_or_else(PoisonError::into_inner) = line.trim().parse().ok();
+            line.clear();
+        }
         std::process::exit(1);
     });
 }

@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::worker::{Stop, Worker};
 use super::{Client, Tally, Target};
-use crate::Result;
+use crate::{Result, eventually};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -60,6 +60,15 @@ impl Hold {
     #[must_use]
     pub fn exchanges(&self) -> u64 {
         self.shared.exchanges.load(Ordering::Relaxed)
+    }
+
+    /// Waits until data has gone there and back so many more times, for at most 30 seconds.
+    ///
+    /// # Errors
+    /// It has not by then.
+    pub fn more(&self, exchanges: u64) -> Result<()> {
+        let goal = self.exchanges() + exchanges;
+        eventually(Duration::from_secs(30), "data goes there and back", || self.exchanges() >= goal)
     }
 
     /// Closes the connections; returns what [`Self::so_far`] would then. Connections that cannot be closed properly

@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::worker::Worker;
 use super::{Client, Tally, Target};
-use crate::Result;
+use crate::{Result, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,19 @@ impl Load {
     #[must_use]
     pub fn so_far(&self) -> Tally {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until so many more connections are made or have failed, for at most 30 seconds.
+    ///
+    /// # Errors
+    /// There are fewer by then.
+    pub fn more(&self, count: u64) -> Result<()> {
+        let so_far = || {
+            let tally = self.so_far();
+            tally.made() + tally.failed()
+        };
+        let goal = so_far() + count;
+        eventually(Duration::from_secs(30), "more connections are made", || so_far() >= goal)
     }
 
     /// Lets the open connections finish, makes no more, and returns what came of them all.

@@ -71,6 +71,16 @@ impl Tally {
         self.servers.get(server).copied().unwrap_or(0)
     }
 
+    /// What came after `before`, an earlier state of the same tally; but the slowest connection of all.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            servers: difference(&self.servers, &before.servers),
+            failures: difference(&self.failures, &before.failures),
+            slowest_connect: self.slowest_connect,
+        }
+    }
+
     /// The only server that answered, if it was one.
     #[must_use]
     pub fn only_server(&self) -> Option<&str> {
@@ -93,6 +103,11 @@ impl Tally {
 
 fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
     *counts.entry(key).or_default() += 1;
+}
+
+fn difference<K: Ord + Clone>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let more = now.iter().map(|(key, count)| (key.clone(), count - before.get(key).copied().unwrap_or(0)));
+    more.filter(|(_, count)| *count > 0).collect()
 }
 
 impl fmt::Display for Tally {

@@ -1,0 +1,106 @@
+//! Taking a server out of service loses nobody's connection.
+
+use lab::farm::{VIP, VIP6};
+use lab::{Director, Lab, Target};
+use serde_json::json;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+const SERVICE: &str = "
+    services:
+      web:
+        vips: [192.168.1.35, 'fd00:1::35']
+        ports: { tcp: [80, 443] }
+        servers: { exchange1: { weight: 2 }, exchange2: { weight: 1 } }
+    ";
+
+/// Takes exchange1 out and back while connections come and stay; `out` and `back` are commands.
+fn out_and_back(vip: IpAddr, out: &[&str], back: &[&str], state: &str) -> Result<(), Box<dyn Error>> {
+    let lab = Lab::exchange()?;
+    let _servers = lab.start_servers()?;
+    let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let target = Target::ports(vip, &[80, 443]);
+    let hold = lab.client().hold(&target, 30)?;
+    assert_eq!((hold.so_far().by("exchange1"), hold.so_far().by("exchange2")), (20, 10));
+    let load = lab.client().load(&target.parallel(4).pause(Duration::from_millis(2)))?;
+    load.more(100)?;
+
+    director.cli(out)?;
+    let server = director.server("web", "exchange1")?;
+    assert_eq!(
+        [&server["state"], &server["weight"], &server["configured_weight"]],
+        [&json!(state), &json!(0), &json!(2)]
+    );
+    // Those that were on their way when the weight changed.
+    load.more(50)?;
+    let before = load.so_far();
+    load.more(500)?;
+    let after = load.so_far();
+    assert_eq!(after.by("exchange1"), before.by("exchange1"), "no new connections: {after}");
+    assert!(after.by("exchange2") >= before.by("exchange2") + 500, "{after}");
+    hold.more(60)?;
+    assert_eq!(hold.so_far().failed(), 0, "established connections go on: {}", hold.so_far());
+
+    director.cli(back)?;
+    load.more(50)?;
+    let before = load.so_far();
+    load.more(300)?;
+    assert!(load.so_far().by("exchange1") >= before.by("exchange1") + 190, "{before}\n{}", load.so_far());
+    assert_eq!(load.stop()?.failed(), 0);
+    let held = hold.stop()?;
+    assert_eq!((held.made(), held.failed()), (30, 0), "{held}");
+    back_in_order(&director)
+}
+
+fn back_in_order(director: &Director) -> Result<(), Box<dyn Error>> {
+    let server = director.server("web", "exchange1")?;
+    assert_eq!(
+        [&server["state"], &server["weight"], &server["drained"]],
+        [&json!("up"), &json!(2), &json!(false)]
+    );
+    Ok(())
+}
+
+#[test]
+fn weight_0_and_back_under_load() {
+    let (out, back) = (["weight", "web", "exchange1", "0"], ["weight", "web", "exchange1", "2"]);
+    lab::test(|| out_and_back(VIP, &out, &back, "quiescent"));
+}
+
+#[test]
+fn weight_0_and_reset_under_load_ipv6() {
+    let (out, back) = (["weight", "web", "exchange1", "0"], ["reset", "web", "exchange1"]);
+    lab::test(|| out_and_back(VIP6, &out, &back, "quiescent"));
+}
+
+#[test]
+fn drain_and_enable_under_load() {
+    let (out, back) = (["drain", "web", "exchange1"], ["enable", "web", "exchange1"]);
+    lab::test(|| out_and_back(VIP, &out, &back, "drained"));
+}
+
+#[test]
+fn a_drained_server_stays_drained_through_reload_and_restart() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let _servers = lab.start_servers()?;
+        let configuration = lab.configuration(SERVICE);
+        let mut director = lab.start_director("lb1", &configuration)?;
+        director.cli(&["drain", "web", "exchange1"])?;
+        let target = Target::new(SocketAddr::new(VIP, 80));
+        for step in ["reload", "restart", "kill"] {
+            match step {
+                "reload" => director.reload(&configuration.replace("weight: 2", "weight: 7"))?,
+                "restart" => director.stop().and_then(|()| director.start())?,
+                _ => director.kill().and_then(|()| director.start())?,
+            }
+            let server = director.server("web", "exchange1")?;
+            assert_eq!([&server["state"], &server["weight"]], [&json!("drained"), &json!(0)], "after {step}");
+            assert_eq!(lab.client().visit(&target, 10)?.only_server(), Some("exchange2"), "after {step}");
+        }
+        director.cli(&["enable", "web", "exchange1"])?;
+        assert_eq!(director.server("web", "exchange1")?["weight"], 7);
+        Ok(())
+    });
+}
