@@ -64,7 +64,7 @@ fn a_bad_file_changes_nothing() {
             "",
             "version: [",
             &text.replace("weight: 1", "wieght: 1"),
-            &text.replace("exchange1: {", "exchange9: {"),
+            &text.replace("exchange1: { weight", "exchange9: { weight"),
         ] {
             let error = director.reload(bad).expect_err("it is refused").to_string();
             assert!(error.contains("director.yaml:"), "names the place: {error}");
