@@ -30,9 +30,10 @@ pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
 /// Runs a program to its end; its output.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    assert!(output.status.success(), "{program} {arguments:?}: {text}{errors}");
+    text
 }
 
 /// The table as `nft` lists it.
