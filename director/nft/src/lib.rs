@@ -12,6 +12,8 @@ pub mod diff;
 pub mod fake;
 pub mod fnv;
 pub mod ir;
+#[cfg(test)]
+mod namespace;
 #[cfg(feature = "netlink")]
 pub mod netlink;
 pub mod observed;

@@ -1,8 +1,9 @@
 //! The ruleset as text: as `nft list table inet director` prints it, and so that `nft -f -` loads it.
 //!
-//! Three things can't be both, in nft 1.0.6: it lists but does not read a map's `gc-interval`, so that is printed
-//! as a comment; it aborts on reading an `update` whose key concatenates an IPv6 address; and it lists time-outs
-//! rounded to the kernel's ticks.
+//! Some things can't be both, in nft 1.0.6: it lists but does not read a map's `gc-interval`, so that is printed
+//! as a comment; it aborts on reading an `update` whose key concatenates an IPv6 address; it lists `icmpx
+//! port-unreachable` as plain `reject`, but reads that as the same of ICMP where the rule knows the family; and it
+//! lists time-outs rounded to the kernel's ticks.
 
 mod map;
 mod rule;
@@ -11,6 +12,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+pub use map::key;
 pub use rule::rule;
 pub use transaction::{operation, transaction};
 

@@ -9,14 +9,14 @@ pub enum Operation {
     AddTable,
     /// Removes the table with all that is in it.
     DeleteTable,
-    /// Makes an empty chain.
+    /// Makes an empty chain. A name that is there fails the transaction.
     AddChain {
         /// Its name.
         name: String,
         /// Where it is hooked, if it is.
         base: Option<BaseChain>,
     },
-    /// Removes a chain that nothing refers to.
+    /// Removes a chain that nothing refers to, with its rules.
     DeleteChain {
         /// Its name.
         name: String,
@@ -33,7 +33,7 @@ pub enum Operation {
         /// The rule.
         rule: Rule,
     },
-    /// Makes an empty set or map.
+    /// Makes an empty set or map. A name that is there fails the transaction.
     AddMap {
         /// Its name.
         name: String,
@@ -45,7 +45,7 @@ pub enum Operation {
         /// Its name.
         name: String,
     },
-    /// Adds elements. A key that is there with other data fails the transaction.
+    /// Adds elements. A key that is there fails the transaction.
     AddElements {
         /// The map's name.
         map: String,

@@ -63,8 +63,9 @@ pub(super) fn element(key: &Key, element: &Element, counter: bool) -> String {
     format!("{}{counter}{}{data}", self::key(key), comment(element.comment.as_deref()))
 }
 
-/// `192.168.1.35 . tcp . 1000-1010`
-pub(super) fn key(key: &Key) -> String {
+/// The key of an element: `192.168.1.35 . tcp . 1000-1010`
+#[must_use]
+pub fn key(key: &Key) -> String {
     let parts: Vec<String> = key.0.iter().map(|part| key_part(*part)).collect();
     parts.join(" . ")
 }

@@ -1,0 +1,25 @@
+//! Network namespaces for tests that ask nft.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// Runs a shell script in a network namespace of its own, fed with `input`: whether it succeeded, and all it
+/// printed. `None`, and a word about it, without root or nft.
+pub(crate) fn run(script: &str, input: &str) -> Option<(bool, String)> {
+    let usable = Command::new("unshare").args(["-n", "nft", "list", "ruleset"]).output();
+    if !usable.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this test needs root, unshare and nft");
+        return None;
+    }
+    let mut child = Command::new("unshare")
+        .args(["-n", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    Some((output.status.success(), text))
+}
