@@ -42,7 +42,7 @@ pub(crate) fn status() -> Status {
             scheduler: "wrr".into(),
             persistence_seconds: Some(600),
             granularity_v4: Some(32),
-            granularity_v6: None,
+            granularity_v6: Some(128),
             servers: vec![
                 ServerStatus {
                     name: "exchange1".into(),

@@ -95,14 +95,19 @@ fn row(first: [&str; 4], traffic: &TrafficStatus, reason: &str) -> Row {
 fn service_line(service: &ServiceStatus) -> String {
     let mut flags = printable(&service.scheduler);
     if let Some(seconds) = service.persistence_seconds {
-        let granularity = [(service.granularity_v4, "/"), (service.granularity_v6, "v6/")]
-            .into_iter()
-            .filter_map(|(bits, prefix)| bits.map(|bits| format!("{prefix}{bits}")));
-        let granularity: Vec<String> = granularity.collect();
-        flags.push_str(&format!(" persistent {seconds}s{}", granularity.join(",")));
+        flags.push_str(&format!(" persistent {seconds}s{}", granularity(service)));
     }
     let ports = printable(&service.ports.join(" "));
     virtual_line(service.mark, &service.name, &flags, &joined(&service.vips), &ports)
+}
+
+/// What makes one client, for the families that the service has: `/24,v6/64`.
+fn granularity(service: &ServiceStatus) -> String {
+    let families = [("/", service.granularity_v4, false), ("v6/", service.granularity_v6, true)];
+    let families =
+        families.into_iter().filter(|(_, _, v6)| service.vips.iter().any(|vip| vip.is_ipv6() == *v6));
+    let bits = families.filter_map(|(prefix, bits, _)| bits.map(|bits| format!("{prefix}{bits}")));
+    bits.collect::<Vec<_>>().join(",")
 }
 
 fn management_line(management: &ManagementStatus) -> String {

@@ -70,11 +70,6 @@ impl Listeners {
     /// # Errors
     /// See [`BindError`]. Nothing listens then.
     pub async fn bind(settings: &ApiSettings) -> Result<Self, BindError> {
-        // First what leaves no trace when the other fails.
-        let tcp = match settings.listen {
-            Some(address) => Some(tcp(address).await?),
-            None => None,
-        };
         let path = settings.socket.clone();
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             DirBuilder::new()
@@ -84,6 +79,10 @@ impl Listeners {
                 .map_err(|source| BindError::Folder { path: folder.to_owned(), source })?;
         }
         remove_stale(&path).await?;
+        let tcp = match settings.listen {
+            Some(address) => Some(tcp(address).await?),
+            None => None,
+        };
         let group = settings.group.as_deref().and_then(group_id);
         let unix = unix(&path, group).map_err(|source| BindError::Socket { path: path.clone(), source })?;
         Ok(Self { unix, path, tcp })

@@ -65,6 +65,29 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[
+        Self::UnknownResource,
+        Self::MethodNotAllowed,
+        Self::MalformedPath,
+        Self::NotJson,
+        Self::BodyTooLarge,
+        Self::BodyTooSlow,
+        Self::BodyIncomplete,
+        Self::MalformedJson,
+        Self::InvalidBody,
+        Self::CrossSite,
+        Self::ForeignHost,
+        Self::UnknownService,
+        Self::UnknownServer,
+        Self::ConfigurationRefused,
+        Self::KernelRefused,
+        Self::NotRecorded,
+        Self::Stopping,
+        Self::NoAnswer,
+        Self::Internal,
+    ];
+
     /// Status and title. The type is made from the title.
     #[must_use]
     pub fn describe(self) -> (StatusCode, &'static str) {
@@ -132,7 +155,7 @@ impl From<CommandError> for Problem {
                     .suggest(suggestion)
             }
             CommandError::Configuration(report) => Self::new(Kind::ConfigurationRefused, report)
-                .hint("the configuration in force stays; correct the file and reload"),
+                .hint("the one in force stays; correct the file and reload"),
             CommandError::Kernel(reason) => Self::new(Kind::KernelRefused, reason),
             CommandError::State(reason) => Self::new(Kind::NotRecorded, reason)
                 .hint("see that the state directory can be written and has room"),

@@ -176,6 +176,9 @@ async fn names_are_decoded() {
     assert_eq!(served.control.take_changes()[0].0, "exchange");
 }
 
+/// Method, path, headers, body, and what is wrong with it.
+type BadCall<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, Kind);
+
 /// Every bad call gets its problem, changes nothing, and leaves the director as it was.
 #[tokio::test]
 async fn bad_calls_are_refused_in_words() {
@@ -188,7 +191,7 @@ async fn bad_calls_are_refused_in_words() {
     let j = &[HOST, JSON][..];
     let h = &[HOST][..];
     #[rustfmt::skip]
-    let calls: &[(&str, &str, &[(&str, &str)], &str, Kind)] = &[
+    let calls: &[BadCall<'_>] = &[
         ("GET", "/", h, "", Kind::UnknownResource),
         ("GET", "/v1", h, "", Kind::UnknownResource),
         ("GET", "/v1/status/", h, "", Kind::UnknownResource),
@@ -443,6 +446,14 @@ async fn a_group_that_does_not_exist_leaves_the_socket_to_root() {
     assert_eq!(metadata.gid(), nix::unistd::getegid().as_raw());
 }
 
+/// The second director of a node with the same file must hear of the first one, not of a port.
+#[tokio::test]
+async fn a_running_director_is_named_before_its_port() {
+    let served = Served::start().await;
+    let settings = ApiSettings { listen: Some(served.tcp), ..settings(&served.folder) };
+    assert!(matches!(Listeners::bind(&settings).await.unwrap_err(), BindError::Running(_)));
+}
+
 #[tokio::test]
 async fn a_stale_socket_is_replaced_and_a_live_one_respected() {
     let served = Served::start().await;
@@ -502,4 +513,13 @@ async fn shutdown_ends_idle_connections_and_removes_the_socket() {
     idle.read_to_end(&mut Vec::new()).await.unwrap();
     assert!(!settings(&served.folder).socket.exists());
     assert!(TcpStream::connect(served.tcp).await.is_err());
+}
+
+#[test]
+fn every_problem_is_documented() {
+    let reference = include_str!("../../../docs/api.md");
+    for kind in Kind::ALL {
+        let (status, title) = kind.describe();
+        assert!(reference.contains(&format!("| `{title}` | {} |", status.as_u16())), "{title}");
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(files: &[PathBuf], printer: Printer) -> Result<(), Failure> 
         let mut checked = Checked { file, ok: false, unreadable: None, errors: Vec::new(), omitted: 0 };
         match configuration::read(path) {
             Err(error) => {
-                printer.text_only(|| complain(&format!("{error}\n")));
+                printer.text_only(|| complain(&format!("error: {error}\n\n")));
                 checked.unreadable = Some(error.to_string());
             }
             Ok(text) => match config::load(&text, &checked.file) {
@@ -37,7 +37,7 @@ pub(super) fn check(files: &[PathBuf], printer: Printer) -> Result<(), Failure> 
                     printer.text(&format_args!("{}: ok\n", checked.file))?;
                 }
                 Err(report) => {
-                    printer.text_only(|| complain(&report.to_string()));
+                    printer.text_only(|| complain(&format!("{report}\n")));
                     (checked.errors, checked.omitted) = (report.errors, report.omitted);
                 }
             },

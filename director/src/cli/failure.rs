@@ -7,6 +7,7 @@ use crate::client;
 use crate::configuration::LoadError;
 use crate::control::offline::OfflineError;
 use crate::daemon::DaemonError;
+use director_core::config::Report;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io;
@@ -36,7 +37,7 @@ pub enum Failure {
         all: usize,
     },
     /// A running director would put everything back at once.
-    #[error("a director is running: it answers on {}. Stop it first, or stop it with --flush-on-exit set", .0.display())]
+    #[error("a director is running: it answers on {}. Stop it first: it would put everything back", .0.display())]
     Running(PathBuf),
     /// The result could not be written.
     #[error("cannot write the result")]
@@ -55,33 +56,46 @@ impl Failure {
         }
     }
 
-    fn problem(&self) -> Option<&Problem> {
-        if let Self::Client(client::Error::Refused(problem)) = self { Some(problem) } else { None }
-    }
-
     fn text(&self) -> String {
-        let hint = self.problem().and_then(|problem| problem.hint.as_ref());
-        let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
-        match self {
+        match (self.invalid(), self.problem()) {
             // A report has its own form: a paragraph an error.
-            Self::Configuration(LoadError::Invalid(report))
-            | Self::Daemon(DaemonError::Configuration(LoadError::Invalid(report))) => report.to_string(),
-            Self::Client(_)
-            | Self::Configuration(_)
-            | Self::Daemon(_)
-            | Self::Offline(_)
-            | Self::Check { .. }
-            | Self::Running(_)
-            | Self::Output(_)
-            | Self::Log(_) => format!("error: {}\n{hint}", chain(self).trim_end()),
+            (Some(report), _) => report.to_string(),
+            (None, Some(problem)) => problem_text(problem),
+            (None, None) => format!("error: {}\n", chain(self)),
         }
     }
 
     fn json(&self) -> Value {
-        match self.problem() {
-            Some(problem) => json!(problem),
-            None => json!({ "detail": chain(self) }),
+        match (self.invalid(), self.problem()) {
+            (Some(report), _) => json!(report),
+            (None, Some(problem)) => json!(problem),
+            (None, None) => json!({ "detail": chain(self) }),
         }
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        if let Self::Client(client::Error::Refused(problem)) = self { Some(problem) } else { None }
+    }
+
+    fn invalid(&self) -> Option<&Report> {
+        if let Self::Configuration(error) | Self::Daemon(DaemonError::Configuration(error)) = self
+            && let LoadError::Invalid(report) = error
+        {
+            Some(report)
+        } else {
+            None
+        }
+    }
+}
+
+fn problem_text(problem: &Problem) -> String {
+    let Problem { title, detail, hint, .. } = problem;
+    let hint = hint.as_deref().unwrap_or_default();
+    match (detail.contains('\n'), hint) {
+        (true, "") => format!("error: {title}\n\n{}\n", detail.trim_end()),
+        (true, hint) => format!("error: {title}: {hint}\n\n{}\n", detail.trim_end()),
+        (false, "") => format!("error: {detail}\n"),
+        (false, hint) => format!("error: {detail}\n  hint: {hint}\n"),
     }
 }
 
@@ -114,6 +128,19 @@ mod tests {
         let text = "error: there is no service named \"exchagne\"\n  hint: did you mean \"exchange\"?\n";
         assert_eq!(refused().text(), text);
         assert_eq!(refused().json()["type"], "urn:director:unknown-service");
+    }
+
+    #[test]
+    fn a_refused_reload_shows_the_whole_report() {
+        let report = "d.yaml:1:1: error: unknown key \"foo\"\n    1 | foo: 1\n      | ^^^\n";
+        let error = crate::command::CommandError::Configuration(report.into());
+        let failure = Failure::from(client::Error::Refused(error.into()));
+        assert_eq!(
+            failure.text(),
+            format!(
+                "error: configuration refused: the one in force stays; correct the file and reload\n\n{report}"
+            )
+        );
     }
 
     #[test]

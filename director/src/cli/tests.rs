@@ -95,3 +95,11 @@ fn wrong_usage_is_told_apart() {
     assert_eq!(parse("--version").unwrap_err().exit_code(), 0);
     assert_eq!(parse("weight --help").unwrap_err().exit_code(), 0);
 }
+
+#[test]
+fn every_command_is_documented() {
+    let reference = include_str!("../../../docs/cli.md");
+    for command in Cli::command().get_subcommands() {
+        assert!(reference.contains(&format!("`director {}", command.get_name())), "{}", command.get_name());
+    }
+}

@@ -111,7 +111,7 @@ async fn a_denied_socket_names_the_group_that_may() {
             format!("{} may be used by root and the group \"daemon\" only", socket.display())
         );
     } else {
-        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o000)).unwrap();
         assert!(matches!(client.status().await.unwrap_err(), Error::Denied { .. }));
     }
 }

@@ -126,3 +126,21 @@ fn metrics_of_other_parts_follow() {
     registry.register(Box::new(counter)).unwrap();
     assert!(render(&sample::status(), &registry).unwrap().ends_with("\ndirector_other_total 1\n"));
 }
+
+#[test]
+fn every_metric_is_documented() {
+    let reference = include_str!("../../../docs/api.md");
+    for metric in ALL {
+        let help = metric.help.trim_end_matches('.');
+        assert!(
+            reference.contains(&format!("| `{}` |", metric.name)),
+            "{} is not in docs/api.md",
+            metric.name
+        );
+        assert!(
+            reference.contains(&format!("| {help} |")),
+            "{}: docs/api.md says something else",
+            metric.name
+        );
+    }
+}
