@@ -3,6 +3,8 @@
 //! A file holds several cases: a line `=== what is wrong`, the YAML, a line `---`, the report. With `UPDATE=1` in the
 //! environment the reports are written anew; read the difference before you keep it.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that reads files")]
+
 use director_core::config::load;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -56,12 +58,10 @@ fn parse(text: &str) -> impl Iterator<Item = Case> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the cases are files")]
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "how the reports are renewed")]
 fn update_wanted() -> bool {
     std::env::var("UPDATE").is_ok_and(|value| value == "1")
 }

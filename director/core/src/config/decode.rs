@@ -11,7 +11,7 @@ pub(super) use record::{Field, Fields, Given, Need, Record, Words, choice, choos
 pub(super) use words::{expected, text};
 
 use super::report::{Diagnostics, Span};
-use super::yaml::Node;
+use super::yaml::{Content, Node};
 use serde_json::{Map, Value, json};
 use std::ops::Deref;
 
@@ -79,9 +79,10 @@ pub(super) fn document<T: Decode>(title: &str) -> Value {
 
 impl Decode for bool {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        match node.content {
-            super::yaml::Content::Bool(value) => Some(value),
-            _ => expected(node, "true or false", errors),
+        if let Content::Bool(value) = node.content {
+            Some(value)
+        } else {
+            expected(node, "true or false", errors)
         }
     }
 

@@ -63,6 +63,16 @@ fn the_schema_describes_every_key() {
 }
 
 #[test]
+fn the_reference_names_every_key() {
+    let reference = include_str!("../../../../docs/configuration.md");
+    for (name, record) in schema()["$defs"].as_object().unwrap() {
+        for key in record["properties"].as_object().unwrap().keys() {
+            assert!(reference.contains(&format!("`{key}`")), "docs/configuration.md lacks {name}.{key}");
+        }
+    }
+}
+
+#[test]
 fn the_exchange_farm_is_what_the_file_says() {
     let model = model(EXCHANGE);
     let service = &model.services["exchange"];

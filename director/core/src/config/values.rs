@@ -7,7 +7,7 @@ mod port;
 mod text;
 
 pub(super) use network::{Endpoint, Granularity};
-pub(super) use number::Number;
+pub(super) use number::{Number, decimal};
 pub(super) use period::{Period, words};
 pub(super) use port::{Port, PortSpan, PortTable};
 pub(super) use text::{AbsolutePath, InterfaceName, Name, Text};

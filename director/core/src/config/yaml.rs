@@ -41,6 +41,21 @@ pub(super) struct Key<'a> {
 }
 
 impl Node<'_> {
+    /// A number, as written.
+    pub(super) fn number(&self) -> Option<&str> {
+        if let Content::Number(text) = &self.content { Some(text) } else { None }
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Content::Text(text) = &self.content { Some(text) } else { None }
+    }
+
+    /// A number or a text, as written.
+    pub(super) fn number_or_text(&self) -> Option<&str> {
+        self.number().or_else(|| self.text())
+    }
+
     /// What it is, in words for a message.
     pub(super) fn describe(&self) -> String {
         match &self.content {

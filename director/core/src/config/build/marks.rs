@@ -61,7 +61,7 @@ pub(super) fn assign<'a>(file: &'a raw::File, errors: &mut Diagnostics) -> Marks
     absent.sort_unstable();
     for (kind, name) in absent {
         let start = hash(kind, name);
-        let free = (0..HASHES).filter_map(|step| Mark::new(FIRST_DERIVED | (start + step) % HASHES));
+        let free = (0..HASHES).filter_map(|step| Mark::new(FIRST_DERIVED | ((start + step) % HASHES)));
         if let Some(mark) = free.into_iter().find(|mark| !taken.contains_key(mark)) {
             taken.insert(mark, (kind.describe(name), None));
             marks.set(kind, name, mark);

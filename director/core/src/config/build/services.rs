@@ -200,7 +200,16 @@ fn scheduler(raw: Option<&Spanned<SchedulerName>>, errors: &mut Diagnostics) -> 
             let message = "lblc and lblcr choose by destination address, which is always the VIP here";
             errors.error_hint(raw.span, message, "they are for farms of caches; use wrr");
         }
-        _ => unsupported::scheduler(raw, errors),
+        SchedulerName::Random
+        | SchedulerName::Lc
+        | SchedulerName::Wlc
+        | SchedulerName::Sed
+        | SchedulerName::Nq
+        | SchedulerName::Sh
+        | SchedulerName::Mh
+        | SchedulerName::Dh
+        | SchedulerName::Fo
+        | SchedulerName::Ovf => unsupported::scheduler(raw, errors),
     }
     Scheduler::Wrr
 }

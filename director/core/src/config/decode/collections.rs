@@ -31,9 +31,10 @@ pub(in crate::config) struct OneOrMany<T>(pub(in crate::config) Vec<Spanned<T>>)
 
 impl<T: Decode> Decode for OneOrMany<T> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        match node.content {
-            Content::List(_) => List::decode(node, errors).map(|List(items)| Self(items)),
-            _ => Some(Self(Spanned::decode(node, errors).into_iter().collect())),
+        if let Content::List(_) = node.content {
+            List::decode(node, errors).map(|List(items)| Self(items))
+        } else {
+            Some(Self(Spanned::decode(node, errors).into_iter().collect()))
         }
     }
 

@@ -19,10 +19,7 @@ pub(in crate::config) fn text<'n>(
     what: &str,
     errors: &mut Diagnostics,
 ) -> Option<&'n str> {
-    match &node.content {
-        Content::Text(text) => Some(text),
-        _ => expected(node, what, errors),
-    }
+    node.text().or_else(|| expected(node, what, errors))
 }
 
 fn hint(node: &Node<'_>, what: &str) -> Option<&'static str> {

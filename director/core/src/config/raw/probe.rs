@@ -3,7 +3,7 @@
 use crate::config::decode::{Decode, Definitions, List, Named, OneOrMany, choice, expected, record};
 use crate::config::report::Diagnostics;
 use crate::config::values::{Name, Number, Period, Port, Text};
-use crate::config::yaml::{Content, Node};
+use crate::config::yaml::Node;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -118,7 +118,7 @@ pub(in crate::config) struct StatusSpan;
 impl Decode for StatusSpan {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
         let what = "a status code or a range of them, as 200 or 200-299";
-        let (Content::Number(text) | Content::Text(text)) = &node.content else {
+        let Some(text) = node.number_or_text() else {
             return expected(node, what, errors);
         };
         let (first, last) = text.split_once('-').unwrap_or((text, text));

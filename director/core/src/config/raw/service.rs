@@ -2,8 +2,8 @@
 
 use crate::config::decode::{Decode, Definitions, List, Named, OneOrMany, choice, expected, record};
 use crate::config::report::Diagnostics;
-use crate::config::values::{Granularity, Name, Number, Period, Port, PortSpan, PortTable};
-use crate::config::yaml::{Content, Node};
+use crate::config::values::{Granularity, Name, Number, Period, Port, PortSpan, PortTable, decimal};
+use crate::config::yaml::Node;
 use crate::model::Mark;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -179,15 +179,14 @@ pub(in crate::config) enum Combination {
 
 impl Decode for Combination {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        match &node.content {
-            Content::Text(text) if text == "all" => Some(Self::All),
-            Content::Text(text) if text == "any" => Some(Self::Any),
-            Content::Number(text) => {
-                text.parse().ok().filter(|number| (1..=64).contains(number)).map(Self::AtLeast)
+        let combination = match node.text() {
+            Some("all") => Some(Self::All),
+            Some("any") => Some(Self::Any),
+            _ => {
+                node.number().and_then(decimal).filter(|number| (1..=64).contains(number)).map(Self::AtLeast)
             }
-            _ => None,
-        }
-        .or_else(|| expected(node, "all, any, or a number from 1 to 64", errors))
+        };
+        combination.or_else(|| expected(node, "all, any, or a number from 1 to 64", errors))
     }
 
     fn schema(_: &mut Definitions) -> Value {

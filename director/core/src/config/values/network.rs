@@ -3,7 +3,7 @@
 use super::number::decimal;
 use crate::config::decode::{Decode, Definitions, expected, text};
 use crate::config::report::{Diagnostics, quoted};
-use crate::config::yaml::{Content, Node};
+use crate::config::yaml::Node;
 use crate::model::Network;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -86,14 +86,12 @@ pub(in crate::config) struct Granularity<const MAX: u8>(pub(in crate::config) u8
 
 impl<const MAX: u8> Decode for Granularity<MAX> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        let bits = match &node.content {
-            Content::Number(text) => decimal(text),
-            Content::Text(text) => text
-                .strip_prefix('/')
-                .and_then(decimal)
-                .or_else(|| if MAX == 32 { netmask(text) } else { None }),
-            _ => None,
-        };
+        let length = |text: &str| text.strip_prefix('/').and_then(decimal);
+        let bits = node
+            .number()
+            .and_then(decimal)
+            .or_else(|| node.text().and_then(length))
+            .or_else(|| node.text().filter(|_| MAX == 32).and_then(netmask));
         let bits = bits.and_then(|bits| u8::try_from(bits).ok()).filter(|bits| (1..=MAX).contains(bits));
         let netmask = if MAX == 32 { " or a netmask" } else { "" };
         bits.map(Self)

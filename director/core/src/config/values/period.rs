@@ -3,7 +3,7 @@
 use super::number::decimal;
 use crate::config::decode::{Decode, Definitions, expected};
 use crate::config::report::Diagnostics;
-use crate::config::yaml::{Content, Node};
+use crate::config::yaml::Node;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -16,11 +16,8 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 
 impl<const MIN: u64, const MAX: u64> Decode for Period<MIN, MAX> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        let millis = match &node.content {
-            Content::Number(text) => decimal(text).map(|seconds| u64::from(seconds) * 1000),
-            Content::Text(text) => parse(text),
-            _ => None,
-        };
+        let seconds = node.number().and_then(decimal).map(|seconds| u64::from(seconds) * 1000);
+        let millis = seconds.or_else(|| node.text().and_then(parse));
         millis.filter(|millis| (MIN..=MAX).contains(millis)).map(Duration::from_millis).map(Self).or_else(
             || {
                 let (min, max) = (words(Duration::from_millis(MIN)), words(Duration::from_millis(MAX)));

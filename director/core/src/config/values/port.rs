@@ -12,9 +12,9 @@ pub(in crate::config) struct Port(pub(in crate::config) u16);
 
 impl Decode for Port {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        match &node.content {
-            Content::Number(text) => port(text, node.span, errors).map(Self),
-            _ => expected(node, "a port number", errors),
+        match node.number() {
+            Some(text) => port(text, node.span, errors).map(Self),
+            None => expected(node, "a port number", errors),
         }
     }
 
@@ -32,12 +32,12 @@ pub(in crate::config) struct PortSpan {
 
 impl Decode for PortSpan {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        let (Content::Number(text) | Content::Text(text)) = &node.content else {
+        let Some(text) = node.number_or_text() else {
             return expected(node, "a port or a range of ports", errors);
         };
         let (first, last) = match text.split_once('-') {
             Some((first, last)) if !first.is_empty() => (first.trim(), last.trim()),
-            _ => (text.as_ref(), text.as_ref()),
+            _ => (text, text),
         };
         let (first, last) = (port(first, node.span, errors)?, port(last, node.span, errors)?);
         if first > last {

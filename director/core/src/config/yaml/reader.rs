@@ -238,10 +238,7 @@ fn syntax(error: &ScanError) -> Stop {
         info if info.contains("tab") => "indent with blanks",
         info if info.contains("flow") => "a bracket or brace above is not closed",
         info if info.contains("anchor") => "put a text that begins with `*` or `&` in quotes",
-        info if info.contains("indentation")
-            || info.contains("block mapping")
-            || info.contains("expected ':'") =>
-        {
+        info if info.contains("indentation") || info.contains("block mapping") || info.contains("expect") => {
             "look at the indentation, at a missing `:` or blank after it, and at unclosed quotes or brackets"
         }
         info if info.contains("mapping values are not allowed") => {
