@@ -33,7 +33,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(180);
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the lab calls, and Debian's packages that have it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("timeout", "coreutils"),
@@ -41,7 +41,6 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
-    ("tc", "iproute2"),
 ];
 
 /// Lines of a ruleset or connection table that are shown when a test fails.

@@ -1,7 +1,7 @@
 //! What somebody else breaks is noticed and repaired.
 
 use lab::farm::{VIP, VIP6};
-use lab::{Director, Lab, Target, eventually};
+use lab::{Director, Host, Lab, Target, eventually};
 use serde_json::Value;
 use std::error::Error;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn table(director: &Director) -> lab::Result<String> {
 }
 
 /// Breaks something, under load and with connections open; all is as before soon, and connections have gone on.
-fn repaired(kind: &str, commands: &[&str]) -> Result<(), Box<dyn Error>> {
+fn repaired(kind: &str, damage: impl FnOnce(&Host) -> lab::Result<()>) -> Result<(), Box<dyn Error>> {
     let lab = Lab::exchange()?;
     let _servers = lab.start_servers()?;
     let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
@@ -32,9 +32,7 @@ fn repaired(kind: &str, commands: &[&str]) -> Result<(), Box<dyn Error>> {
     let (ruleset_before, addresses_before) = (table(&director)?, addresses()?);
     let hold = lab.client().hold(&Target::ports(VIP, &[25, 80, 443]), 12)?;
 
-    for command in commands {
-        host.run(command)?;
-    }
+    damage(host)?;
     let lines = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         // The order of what is equal may change.
@@ -71,39 +69,40 @@ fn without_numbers(lines: &str) -> String {
 
 #[test]
 fn a_flushed_ruleset() {
-    lab::test(|| repaired("ruleset", &["nft flush ruleset"]));
+    lab::test(|| repaired("ruleset", |host| host.run("nft flush ruleset").map(drop)));
 }
 
 #[test]
 fn a_deleted_element() {
-    lab::test(|| {
-        repaired("ruleset", &["nft delete element inet director vips4 { 192.168.1.35 . tcp . 80 }"])
-    });
+    let delete = "nft delete element inet director vips4 { 192.168.1.35 . tcp . 80 }";
+    lab::test(|| repaired("ruleset", |host| host.run(delete).map(drop)));
 }
 
 #[test]
 fn a_foreign_rule_in_the_table() {
-    lab::test(|| repaired("ruleset", &["nft insert rule inet director prerouting drop"]));
+    lab::test(|| {
+        repaired("ruleset", |host| host.run("nft insert rule inet director prerouting drop").map(drop))
+    });
 }
 
 #[test]
 fn removed_vips() {
     lab::test(|| {
-        repaired(
-            "address",
-            &["ip address flush dev eth0 to 192.168.1.35", "ip address flush dev eth0 to fd00:1::35"],
-        )
+        repaired("address", |host| {
+            host.run("ip address flush dev eth0 to 192.168.1.35")?;
+            host.run("ip address flush dev eth0 to fd00:1::35").map(drop)
+        })
     });
 }
 
 #[test]
 fn a_removed_gateway() {
-    lab::test(|| repaired("address", &["ip address flush dev eth1 to 10.0.1.254"]));
+    lab::test(|| repaired("address", |host| host.run("ip address flush dev eth1 to 10.0.1.254").map(drop)));
 }
 
 #[test]
 fn a_kernel_setting() {
-    lab::test(|| repaired("setting", &["sysctl -q -w net.ipv4.ip_forward=0"]));
+    lab::test(|| repaired("setting", |host| host.set("net.ipv4.ip_forward", "0")));
 }
 
 #[test]
