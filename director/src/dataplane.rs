@@ -100,7 +100,11 @@ impl<K: Kernel> Dataplane<K> {
     ///
     /// # Errors
     /// After an error the state is unknown, and the next call reads it.
-    pub fn sync(&mut self, wanted: Wanted, connections: &mut Connections) -> Result<Synced, SyncError<K::Error>> {
+    pub fn sync(
+        &mut self,
+        wanted: Wanted,
+        connections: &mut Connections,
+    ) -> Result<Synced, SyncError<K::Error>> {
         let synced = match (&self.applied, &self.layout) {
             (Some(applied), Some(layout)) if same_skeleton(applied, &wanted) && fits(layout, &wanted) => {
                 let transaction = partial(layout, applied, &wanted);
@@ -136,7 +140,11 @@ impl<K: Kernel> Dataplane<K> {
         if self.kernel.observe()?.table { self.kernel.apply(&removal()) } else { Ok(()) }
     }
 
-    fn whole(&mut self, wanted: &Wanted, connections: &mut Connections) -> Result<Synced, SyncError<K::Error>> {
+    fn whole(
+        &mut self,
+        wanted: &Wanted,
+        connections: &mut Connections,
+    ) -> Result<Synced, SyncError<K::Error>> {
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
         let mut layout = Layout::new(&wanted.model, slots(wanted), self.layout.as_ref());
         layout.adopt(&observed);
@@ -155,7 +163,11 @@ impl<K: Kernel> Dataplane<K> {
         Ok(Synced { whole: true, operations })
     }
 
-    fn apply(&mut self, transaction: &Transaction, connections: &mut Connections) -> Result<(), SyncError<K::Error>> {
+    fn apply(
+        &mut self,
+        transaction: &Transaction,
+        connections: &mut Connections,
+    ) -> Result<(), SyncError<K::Error>> {
         if transaction.is_empty() {
             return Ok(());
         }

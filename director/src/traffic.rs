@@ -153,7 +153,8 @@ impl Dump<'_> {
         let last = self.flows.seen.get(&flow.id).copied().unwrap_or_default();
         let totals = self.flows.totals.entry(flow.mark).or_default();
         for way in [0, 1] {
-            totals.packets[way] = totals.packets[way].saturating_add(growth(last.packets[way], now.packets[way]));
+            totals.packets[way] =
+                totals.packets[way].saturating_add(growth(last.packets[way], now.packets[way]));
             totals.bytes[way] = totals.bytes[way].saturating_add(growth(last.bytes[way], now.bytes[way]));
         }
     }

@@ -92,7 +92,11 @@ impl AddressKeeper {
     }
 
     /// The wanted addresses as the kernel has them.
-    pub(super) async fn status(&self, wanted: &[(IpAddr, String)], ours: &OwnAddresses) -> Vec<AddressStatus> {
+    pub(super) async fn status(
+        &self,
+        wanted: &[(IpAddr, String)],
+        ours: &OwnAddresses,
+    ) -> Vec<AddressStatus> {
         let present = self.kernel.list().await.unwrap_or_default();
         let show = |it: &(IpAddr, String)| AddressStatus {
             address: it.0,

@@ -69,7 +69,12 @@ impl Memory {
     }
 
     /// Records a change before it takes effect.
-    pub(super) fn change(&mut self, service: &str, server: &str, change: OverrideChange) -> Result<(), StateError> {
+    pub(super) fn change(
+        &mut self,
+        service: &str,
+        server: &str,
+        change: OverrideChange,
+    ) -> Result<(), StateError> {
         let mut overrides = self.overrides.1.clone();
         let servers = overrides.entry(service.to_owned()).or_default();
         let it = servers.entry(server.to_owned()).or_default();

@@ -119,7 +119,11 @@ fn ports(ranges: &[PortRange]) -> Vec<String> {
 }
 
 fn range(range: &PortRange) -> String {
-    if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
+    if range.first == range.last {
+        range.first.to_string()
+    } else {
+        format!("{}-{}", range.first, range.last)
+    }
 }
 
 fn port_map(ports: &PortMap) -> String {

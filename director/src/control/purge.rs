@@ -38,7 +38,10 @@ impl Purge {
 }
 
 /// Servers that kept their connections before and shall not from now on, as (service, server).
-pub(super) fn died(before: &BTreeMap<String, Servers>, after: &BTreeMap<String, Servers>) -> Vec<(String, String)> {
+pub(super) fn died(
+    before: &BTreeMap<String, Servers>,
+    after: &BTreeMap<String, Servers>,
+) -> Vec<(String, String)> {
     let mut died = Vec::new();
     for (service, servers) in after {
         let earlier = before.get(service);

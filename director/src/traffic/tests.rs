@@ -15,7 +15,8 @@ fn flow(id: u32, tcp_state: Option<u8>, packets: u64) -> Flow {
         source_port: 1000,
         destination_port: 80,
     };
-    let traffic = [Traffic { packets, bytes: packets * 100 }, Traffic { packets: 2 * packets, bytes: packets }];
+    let traffic =
+        [Traffic { packets, bytes: packets * 100 }, Traffic { packets: 2 * packets, bytes: packets }];
     Flow {
         id,
         mark: ID,
