@@ -41,7 +41,6 @@ test_needs() {
     program mount mount
     program timeout coreutils
     program ip iproute2
-    program tc iproute2
     program nft nftables
     program conntrack conntrack
     program ping iputils-ping
