@@ -1,7 +1,7 @@
 //! The netlink half against the running kernel, each test in a network namespace of its own.
 
 #![cfg(feature = "netlink")]
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are not known as tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not known as tests")]
 
 mod conntrack;
 mod elements;
