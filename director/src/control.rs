@@ -331,6 +331,7 @@ impl Control {
 
     fn put_in_force(&mut self, configuration: Configuration, registry: Arc<Registry>) {
         self.settings = Settings::new(&configuration.model, &configuration.node);
+        self.addresses.distrust();
         self.configuration = configuration;
         self.registry = registry;
     }
@@ -347,9 +348,9 @@ impl Control {
         let settings = self.settings.apply();
         self.note_repairs("setting", settings.repaired);
         errors.extend(settings.errors);
-        let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
         // Without a ruleset a VIP would answer with the host's own sockets.
-        if ruleset.is_ok() {
+        if ruleset.is_ok() && self.addresses.uncertain() {
+            let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
             let addresses = self.addresses.keep(&wanted, &mut self.memory).await;
             self.note_repairs("address", addresses.repaired);
             errors.extend(addresses.errors);

@@ -21,9 +21,7 @@ pub(super) fn wanted(model: &Model, node: &Node) -> Vec<(IpAddr, String)> {
 /// What [`AddressKeeper::keep`] did.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Addresses that were added or removed.
-    pub(super) changed: u64,
-    /// Of these: addresses that had been there before, and that somebody else removed.
+    /// Addresses that had been there before, and that somebody else removed.
     pub(super) repaired: u64,
     /// What could not be done.
     pub(super) errors: Vec<String>,
@@ -33,6 +31,8 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct AddressKeeper {
     kernel: Addresses,
+    /// What is there may differ from what is wanted.
+    uncertain: bool,
     /// Addresses that were in place after the last run.
     placed: BTreeSet<(IpAddr, String)>,
     /// To be announced (again), and when.
@@ -41,33 +41,58 @@ pub(super) struct AddressKeeper {
 
 impl AddressKeeper {
     pub(super) fn open() -> Result<Self, AddressError> {
-        Ok(Self { kernel: Addresses::open()?, placed: BTreeSet::new(), announcements: Vec::new() })
+        let kernel = Addresses::open()?;
+        Ok(Self { kernel, uncertain: true, placed: BTreeSet::new(), announcements: Vec::new() })
     }
 
     /// Waits until somebody changed an address or a link.
     pub(super) async fn changed(&mut self) {
         self.kernel.changed().await;
+        self.uncertain = true;
+    }
+
+    /// What is wanted may have changed.
+    pub(super) fn distrust(&mut self) {
+        self.uncertain = true;
+    }
+
+    /// True if [`Self::keep`] should look.
+    pub(super) fn uncertain(&self) -> bool {
+        self.uncertain
     }
 
     /// Adds what is missing, removes what is ours and no longer wanted.
     pub(super) async fn keep(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Kept {
+        let kept = self.keep_now(wanted, memory).await.unwrap_or_else(|error| Kept {
+            errors: vec![error],
+            ..Kept::default()
+        });
+        self.uncertain = !kept.errors.is_empty();
+        kept
+    }
+
+    async fn keep_now(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Result<Kept, String> {
         let mut kept = Kept::default();
-        let present = match self.kernel.list().await {
-            Ok(present) => present,
-            Err(error) => {
-                kept.errors.push(error.to_string());
-                return kept;
-            }
-        };
+        let present = self.kernel.list().await.map_err(|error| error.to_string())?;
         let changes = plan(wanted, &present, memory.addresses());
+        let mut ours = memory.addresses().clone();
+        // Recorded before they are added, so that they are known as ours even after a kill.
+        ours.extend(changes.iter().filter_map(|change| match change {
+            AddressChange::Add { address, interface } => Some((*address, interface.clone())),
+            AddressChange::Remove { .. } => None,
+        }));
+        memory.set_addresses(ours.clone()).map_err(|error| error.to_string())?;
         for change in changes {
-            if let Err(error) = self.carry_out(&change, memory, &mut kept).await {
-                kept.errors.push(error);
+            match self.carry_out(&change, &mut ours).await {
+                Ok(repaired) => kept.repaired += u64::from(repaired),
+                Err(error) => kept.errors.push(error.to_string()),
             }
         }
-        self.placed.retain(|address| wanted.contains(address));
-        self.placed.extend(wanted.iter().filter(|address| present.contains(address)).cloned());
-        kept
+        memory.set_addresses(ours).map_err(|error| error.to_string())?;
+        let present: BTreeSet<(IpAddr, String)> = present.into_iter().collect();
+        self.placed =
+            wanted.iter().filter(|it| present.contains(it) || self.placed.contains(it)).cloned().collect();
+        Ok(kept)
     }
 
     /// When [`Self::announce`] has something to do.
@@ -97,7 +122,8 @@ impl AddressKeeper {
         wanted: &[(IpAddr, String)],
         ours: &OwnAddresses,
     ) -> Vec<AddressStatus> {
-        let present = self.kernel.list().await.unwrap_or_default();
+        let present: BTreeSet<(IpAddr, String)> =
+            self.kernel.list().await.unwrap_or_default().into_iter().collect();
         let show = |it: &(IpAddr, String)| AddressStatus {
             address: it.0,
             interface: it.1.clone(),
@@ -112,35 +138,24 @@ impl AddressKeeper {
         self.keep(&[], memory).await.errors
     }
 
-    async fn carry_out(
-        &mut self,
-        change: &AddressChange,
-        memory: &mut Memory,
-        kept: &mut Kept,
-    ) -> Result<(), String> {
-        let mut ours = memory.addresses().clone();
+    /// Says if the address had been in place before, and somebody else removed it.
+    async fn carry_out(&mut self, change: &AddressChange, ours: &mut OwnAddresses) -> Result<bool, AddressError> {
         match change {
             AddressChange::Add { address, interface } => {
-                let it = (*address, interface.clone());
-                ours.insert(it.clone());
-                memory.set_addresses(ours).map_err(|error| error.to_string())?;
-                self.kernel.add(*address, interface).await.map_err(|error| error.to_string())?;
-                kept.repaired += u64::from(self.placed.contains(&it));
-                self.placed.insert(it);
+                self.kernel.add(*address, interface).await?;
                 let now = Instant::now();
                 for at in [now, now + AGAIN] {
                     self.announcements.push((at, interface.clone(), *address));
                 }
                 tracing::info!(%address, interface, "address added");
+                Ok(!self.placed.insert((*address, interface.clone())))
             }
             AddressChange::Remove { address, interface } => {
-                self.kernel.remove(*address, interface).await.map_err(|error| error.to_string())?;
+                self.kernel.remove(*address, interface).await?;
                 ours.remove(&(*address, interface.clone()));
-                memory.set_addresses(ours).map_err(|error| error.to_string())?;
                 tracing::info!(%address, interface, "address removed");
+                Ok(false)
             }
         }
-        kept.changed += 1;
-        Ok(())
     }
 }
