@@ -1,6 +1,9 @@
 //! Keeps the kernel's ruleset as the model wants it: whole after a start, a reload or somebody else's change, by
 //! the service when only weights and states change.
 
+#[cfg(test)]
+mod tests;
+
 use crate::traffic::Connections;
 use director_core::ids::Registry;
 use director_core::model::{Model, Node};
@@ -77,12 +80,14 @@ pub struct Dataplane<K> {
     /// What the kernel is known to hold; `None` if that is uncertain.
     applied: Option<Wanted>,
     layout: Option<Layout>,
+    /// Slots that `applied` takes.
+    slots: usize,
 }
 
 impl<K: Kernel> Dataplane<K> {
     /// A data plane whose present state is unknown.
     pub fn new(kernel: K) -> Self {
-        Self { kernel, applied: None, layout: None }
+        Self { kernel, applied: None, layout: None, slots: 0 }
     }
 
     /// Forgets what the kernel is believed to hold: the next [`Self::sync`] reads it.
@@ -105,13 +110,18 @@ impl<K: Kernel> Dataplane<K> {
         wanted: Wanted,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
-        let synced = match (&self.applied, &self.layout) {
-            (Some(applied), Some(layout)) if same_skeleton(applied, &wanted) && fits(layout, &wanted) => {
-                let transaction = partial(layout, applied, &wanted);
-                self.apply(&transaction, connections)
-                    .map(|()| Synced { whole: false, operations: transaction.operations.len() })
+        let part = match (&self.applied, &self.layout) {
+            (Some(applied), Some(layout)) if same_skeleton(applied, &wanted) => {
+                Part::between(layout, applied, &wanted, self.slots)
             }
-            _ => self.whole(&wanted, connections),
+            _ => None,
+        };
+        let synced = match part {
+            Some(part) => self.apply(&part.transaction, connections).map(|()| {
+                self.slots = part.slots;
+                Synced { whole: false, operations: part.transaction.operations.len() }
+            }),
+            None => self.whole(&wanted, connections),
         };
         self.applied = synced.is_ok().then_some(wanted);
         synced
@@ -146,7 +156,8 @@ impl<K: Kernel> Dataplane<K> {
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
-        let mut layout = Layout::new(&wanted.model, slots(wanted), self.layout.as_ref());
+        self.slots = slots(wanted);
+        let mut layout = Layout::new(&wanted.model, self.slots, self.layout.as_ref());
         layout.adopt(&observed);
         let ruleset = ruleset(&layout, wanted);
         self.layout = Some(layout);
@@ -202,28 +213,34 @@ fn ruleset(layout: &Layout, wanted: &Wanted) -> Ruleset {
 }
 
 /// The changes of those services whose servers' availability differs.
-fn partial(layout: &Layout, from: &Wanted, to: &Wanted) -> Transaction {
-    let mut transaction = Transaction::default();
-    let none = Servers::new();
-    for (name, service) in &to.model.services {
-        let before = from.availability.get(name).unwrap_or(&none);
-        let after = to.availability.get(name).unwrap_or(&none);
-        if before == after {
-            continue;
+struct Part {
+    transaction: Transaction,
+    /// Slots of all services after it.
+    slots: usize,
+}
+
+impl Part {
+    /// `None` if the layout has no room for it. `slots` is what `from` takes.
+    fn between(layout: &Layout, from: &Wanted, to: &Wanted, mut slots: usize) -> Option<Self> {
+        let none = Servers::new();
+        let mut transaction = Transaction::default();
+        for (name, service) in &to.model.services {
+            let before = from.availability.get(name).unwrap_or(&none);
+            let after = to.availability.get(name).unwrap_or(&none);
+            if before == after {
+                continue;
+            }
+            slots = slots - plan::slot_count(service, before) + plan::slot_count(service, after);
+            let before = plan::service(layout, service, &from.registry, before);
+            let after = plan::service(layout, service, &to.registry, after);
+            transaction.operations.extend(diff(&Observed::from(&before), &after).operations);
         }
-        let before = plan::service(layout, service, &from.registry, before);
-        let after = plan::service(layout, service, &to.registry, after);
-        transaction.operations.extend(diff(&Observed::from(&before), &after).operations);
+        layout.fits(slots).then_some(Self { transaction, slots })
     }
-    transaction
 }
 
 fn same_skeleton(a: &Wanted, b: &Wanted) -> bool {
     Arc::ptr_eq(&a.model, &b.model) && Arc::ptr_eq(&a.node, &b.node) && Arc::ptr_eq(&a.registry, &b.registry)
-}
-
-fn fits(layout: &Layout, wanted: &Wanted) -> bool {
-    layout.fits(slots(wanted))
 }
 
 /// Slots of all services together.

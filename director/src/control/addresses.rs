@@ -63,10 +63,10 @@ impl AddressKeeper {
 
     /// Adds what is missing, removes what is ours and no longer wanted.
     pub(super) async fn keep(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Kept {
-        let kept = self.keep_now(wanted, memory).await.unwrap_or_else(|error| Kept {
-            errors: vec![error],
-            ..Kept::default()
-        });
+        let kept = self
+            .keep_now(wanted, memory)
+            .await
+            .unwrap_or_else(|error| Kept { errors: vec![error], ..Kept::default() });
         self.uncertain = !kept.errors.is_empty();
         kept
     }
@@ -139,7 +139,11 @@ impl AddressKeeper {
     }
 
     /// Says if the address had been in place before, and somebody else removed it.
-    async fn carry_out(&mut self, change: &AddressChange, ours: &mut OwnAddresses) -> Result<bool, AddressError> {
+    async fn carry_out(
+        &mut self,
+        change: &AddressChange,
+        ours: &mut OwnAddresses,
+    ) -> Result<bool, AddressError> {
         match change {
             AddressChange::Add { address, interface } => {
                 self.kernel.add(*address, interface).await?;
