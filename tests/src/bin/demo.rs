@@ -124,7 +124,7 @@ impl Story {
 
     fn balance(&mut self) -> Outcome {
         let target = self.new_clients(100);
-        let tally = self.lab.client().visit(&target.parallel(4), 700)?;
+        let tally = self.lab.client().visit(&target, 700)?;
         self.tell("700 connections", &tally);
         expect(tally.failed() == 0, "no connection fails")?;
         expect(tally.by("exchange1") == 350 && tally.by("exchange2") == 350, "each server gets half")
