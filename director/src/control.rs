@@ -20,7 +20,7 @@ mod purge;
 
 use crate::command::{Command, CommandError, OverrideChange};
 use crate::configuration::Configuration;
-use crate::dataplane::{Dataplane, Synced, Wanted};
+use crate::dataplane::{Dataplane, Skeleton, Synced};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
@@ -100,10 +100,23 @@ pub struct Control {
     purge: Purge,
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
-    /// What is in force: the availability of the last run that succeeded.
+    /// What servers may get, by service.
     availability: BTreeMap<String, Servers>,
+    /// What servers got before, of services that changed since the ruleset was brought up to date.
+    changed: BTreeMap<String, Servers>,
     history: History,
     drift: Drift,
+}
+
+/// What may have changed.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    /// All services, and what is around them.
+    Everything,
+    /// One service.
+    Service(&'a str),
+    /// Addresses and settings.
+    Surroundings,
 }
 
 /// What is told about the past.
@@ -160,6 +173,7 @@ impl Control {
             targets,
             verdicts: Arc::default(),
             availability: BTreeMap::new(),
+            changed: BTreeMap::new(),
             history: History {
                 started: now,
                 loaded: now,
@@ -181,8 +195,8 @@ impl Control {
     /// The kernel refused the ruleset: better to fail the start than to run without.
     pub async fn start(&mut self, verdicts: Arc<VerdictMap>) -> Result<(), String> {
         self.verdicts = verdicts;
-        self.counting.poll(&mut self.conntrack);
-        self.reconcile().await?;
+        self.reconcile(Scope::Everything).await?;
+        self.count();
         self.bury_unconfigured(None);
         Ok(())
     }
@@ -203,12 +217,11 @@ impl Control {
                         tracing::error!("probing has ended");
                         break;
                     }
-                    self.verdicts = inputs.verdicts.borrow_and_update().clone();
-                    // A failure stands in the status, and the next tick tries again.
-                    let _ = self.reconcile().await;
+                    let verdicts = inputs.verdicts.borrow_and_update().clone();
+                    self.judge(verdicts).await;
                 }
                 () = self.foreign.notified() => self.drift.suspect(),
-                () = self.addresses.changed() => { let _ = self.reconcile().await; }
+                () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.deadlines().await,
                 _ = inputs.hangup.recv() => { let _ = self.reload().await; }
@@ -232,17 +245,30 @@ impl Control {
         if self.drift.due.is_some_and(|at| at <= now) {
             self.drift = Drift { due: None, read: Some(now), repairing: true };
             self.dataplane.distrust();
-            let _ = self.reconcile().await;
+            let _ = self.reconcile(Scope::Everything).await;
         }
     }
 
     async fn tick(&mut self) {
-        if self.history.reconcile.error.is_some() || self.settings.drifted() {
-            let _ = self.reconcile().await;
+        if self.history.reconcile.error.is_some() {
+            let _ = self.reconcile(Scope::Everything).await;
+        } else if self.settings.drifted() {
+            let _ = self.reconcile(Scope::Surroundings).await;
         }
         if self.counting.due(Instant::now()) {
             self.count();
             self.save_traffic();
+        }
+    }
+
+    async fn judge(&mut self, verdicts: Arc<VerdictMap>) {
+        let before = std::mem::replace(&mut self.verdicts, verdicts);
+        if targets::differ(&before, &self.verdicts) {
+            // A failure stands in the status, and the next tick tries again.
+            let _ = self.reconcile(Scope::Everything).await;
+            if let Err(error) = self.memory.set_down(targets::down(&self.verdicts)) {
+                tracing::warn!(%error, "a restart would take failed servers for working ones");
+            }
         }
     }
 
@@ -268,7 +294,7 @@ impl Control {
         let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
         self.memory.change(service, server, change).map_err(refused)?;
         tracing::info!(service, server, ?change, "override");
-        if let Err(error) = self.reconcile().await {
+        if let Err(error) = self.reconcile(Scope::Service(service)).await {
             self.memory.set_overrides(before).map_err(refused)?;
             return Err(CommandError::Kernel(error));
         }
@@ -318,9 +344,9 @@ impl Control {
 
         let before = (self.configuration.clone(), Arc::clone(&self.registry));
         self.put_in_force(configuration, Arc::new(registry));
-        if let Err(error) = self.reconcile().await {
+        if let Err(error) = self.reconcile(Scope::Everything).await {
             self.put_in_force(before.0, before.1);
-            let _ = self.reconcile().await;
+            let _ = self.reconcile(Scope::Everything).await;
             return Err(CommandError::Kernel(error));
         }
         self.history.loaded = Instant::now();
@@ -341,8 +367,9 @@ impl Control {
     ///
     /// # Errors
     /// The ruleset is not as it shall be.
-    async fn reconcile(&mut self) -> Result<(), String> {
+    async fn reconcile(&mut self, scope: Scope<'_>) -> Result<(), String> {
         let started = Instant::now();
+        self.decide(scope);
         let ruleset = self.reconcile_ruleset();
         let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
         let settings = self.settings.apply();
@@ -355,36 +382,56 @@ impl Control {
             self.note_repairs("address", addresses.repaired);
             errors.extend(addresses.errors);
         }
-        if let Err(error) = self.memory.set_down(targets::down(&self.verdicts)) {
-            errors.push(error.to_string());
-        }
         let changed = ruleset.as_ref().is_ok_and(|synced| synced.operations > 0);
         self.history.reconciled(&errors, changed.then(|| started.elapsed()));
         ruleset.map(|_| ())
     }
 
+    /// Decides anew what servers may get, and notes what changed by it.
+    fn decide(&mut self, scope: Scope<'_>) {
+        let model = &self.configuration.model;
+        let (verdicts, overrides) = (&self.verdicts, self.memory.overrides());
+        match scope {
+            Scope::Surroundings => {}
+            Scope::Service(name) => {
+                if let Some(service) = model.services.get(name) {
+                    let servers = targets::decide_service(model, service, verdicts, overrides);
+                    let before = self.availability.insert(name.to_owned(), servers);
+                    self.changed.entry(name.to_owned()).or_insert_with(|| before.unwrap_or_default());
+                }
+            }
+            Scope::Everything => {
+                let decided = targets::decide(model, verdicts, overrides);
+                for (name, before) in std::mem::replace(&mut self.availability, decided) {
+                    if self.availability.get(&name) != Some(&before) {
+                        self.changed.entry(name).or_insert(before);
+                    }
+                }
+            }
+        }
+    }
+
     fn reconcile_ruleset(&mut self) -> Result<Synced, String> {
-        let model = Arc::clone(&self.configuration.model);
-        let availability = targets::decide(&model, &self.verdicts, self.memory.overrides());
-        let wanted = Wanted {
-            model,
+        let skeleton = Skeleton {
+            model: Arc::clone(&self.configuration.model),
             node: Arc::clone(&self.configuration.node),
             registry: Arc::clone(&self.registry),
-            availability: availability.clone(),
         };
-        let synced = block_in_place(|| self.dataplane.sync(wanted, self.counting.connections()))
-            .map_err(|error| error.to_string())?;
+        let (availability, connections) = (&self.availability, self.counting.connections());
+        let synced =
+            block_in_place(|| self.dataplane.sync(&skeleton, availability, &self.changed, connections));
+        let synced = synced.map_err(|error| error.to_string())?;
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
         }
-        for (service, server) in purge::died(&self.availability, &availability) {
+        let changed = std::mem::take(&mut self.changed);
+        for (service, server) in purge::died(&changed, &self.availability) {
             if let Some(id) = self.registry.server(&service, &server) {
                 self.purge.add(id.get(), Instant::now());
             }
         }
         self.flush_connections();
-        log_changes(&self.availability, &availability);
-        self.availability = availability;
+        log_changes(&changed, &self.availability);
         Ok(synced)
     }
 
@@ -527,9 +574,9 @@ impl Drift {
 
 /// Logs what changed for servers.
 fn log_changes(before: &BTreeMap<String, Servers>, after: &BTreeMap<String, Servers>) {
-    for (service, servers) in after {
-        for (server, now) in servers {
-            let Some(earlier) = before.get(service).and_then(|servers| servers.get(server)) else { continue };
+    for (service, servers) in before {
+        for (server, earlier) in servers {
+            let Some(now) = after.get(service).and_then(|servers| servers.get(server)) else { continue };
             if earlier.state != now.state || earlier.weight != now.weight {
                 let (state, weight, reason) = (now.state, now.weight.get(), &now.reason);
                 tracing::info!(service, server, ?state, weight, reason, "server changed");

@@ -9,7 +9,7 @@ use director_core::ids::Registry;
 use director_core::model::{Model, Node};
 use director_core::plan::{self, Layout, Servers};
 use director_nft::diff::{diff, removal};
-use director_nft::ir::{Key, Ruleset};
+use director_nft::ir::Key;
 use director_nft::observed::Observed;
 use director_nft::transaction::{Operation, Transaction};
 use std::collections::BTreeMap;
@@ -42,15 +42,13 @@ pub trait Kernel {
 
 /// What the ruleset is made of.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct Skeleton {
     /// The configuration.
     pub model: Arc<Model>,
     /// This director.
     pub node: Arc<Node>,
     /// Numbers of all names in `model`.
     pub registry: Arc<Registry>,
-    /// What each server may get, by service.
-    pub availability: BTreeMap<String, Servers>,
 }
 
 /// What a synchronisation did.
@@ -78,7 +76,7 @@ pub enum SyncError<E: std::error::Error + 'static> {
 pub struct Dataplane<K> {
     kernel: K,
     /// What the kernel is known to hold; `None` if that is uncertain.
-    applied: Option<Wanted>,
+    applied: Option<Skeleton>,
     layout: Option<Layout>,
     /// Slots that `applied` takes.
     slots: usize,
@@ -100,31 +98,37 @@ impl<K: Kernel> Dataplane<K> {
         self.layout.as_ref()
     }
 
-    /// Brings the kernel from what it holds to `wanted`, in one transaction. Connection counts of elements that
-    /// go are taken over into `connections` before.
+    /// Brings the kernel to `skeleton` with servers as in `availability`, in one transaction. `before` has the
+    /// former availability of the services that changed since the last call: if nothing else did, only their part
+    /// is touched. Connection counts of elements that go are taken over into `connections` first.
     ///
     /// # Errors
     /// After an error the state is unknown, and the next call reads it.
     pub fn sync(
         &mut self,
-        wanted: Wanted,
+        skeleton: &Skeleton,
+        availability: &BTreeMap<String, Servers>,
+        before: &BTreeMap<String, Servers>,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let part = match (&self.applied, &self.layout) {
-            (Some(applied), Some(layout)) if same_skeleton(applied, &wanted) => {
-                Part::between(layout, applied, &wanted, self.slots)
+            (Some(applied), Some(layout)) if applied.same(skeleton) => {
+                Part::between(layout, skeleton, before, availability, self.slots)
             }
             _ => None,
         };
+        // Until the kernel has said yes.
+        self.applied = None;
         let synced = match part {
-            Some(part) => self.apply(&part.transaction, connections).map(|()| {
+            Some(part) => {
+                self.apply(&part.transaction, connections)?;
                 self.slots = part.slots;
                 Synced { whole: false, operations: part.transaction.operations.len() }
-            }),
-            None => self.whole(&wanted, connections),
+            }
+            None => self.whole(skeleton, availability, connections)?,
         };
-        self.applied = synced.is_ok().then_some(wanted);
-        synced
+        self.applied = Some(skeleton.clone());
+        Ok(synced)
     }
 
     /// Takes the counts of all elements over into `connections`.
@@ -152,14 +156,17 @@ impl<K: Kernel> Dataplane<K> {
 
     fn whole(
         &mut self,
-        wanted: &Wanted,
+        skeleton: &Skeleton,
+        availability: &BTreeMap<String, Servers>,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
+        let Skeleton { model, node, registry } = skeleton;
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
-        self.slots = slots(wanted);
-        let mut layout = Layout::new(&wanted.model, self.slots, self.layout.as_ref());
+        self.slots =
+            model.services.values().map(|it| plan::slot_count(it, servers(availability, &it.name))).sum();
+        let mut layout = Layout::new(model, self.slots, self.layout.as_ref());
         layout.adopt(&observed);
-        let ruleset = ruleset(&layout, wanted);
+        let ruleset = plan::ruleset(&layout, model, node, registry, availability);
         self.layout = Some(layout);
         let transaction = diff(&observed, &ruleset);
         let operations = transaction.operations.len();
@@ -207,12 +214,15 @@ impl<K: Kernel> Dataplane<K> {
     }
 }
 
-/// The ruleset as `wanted` has it.
-fn ruleset(layout: &Layout, wanted: &Wanted) -> Ruleset {
-    plan::ruleset(layout, &wanted.model, &wanted.node, &wanted.registry, &wanted.availability)
+impl Skeleton {
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.model, &other.model)
+            && Arc::ptr_eq(&self.node, &other.node)
+            && Arc::ptr_eq(&self.registry, &other.registry)
+    }
 }
 
-/// The changes of those services whose servers' availability differs.
+/// The changes of some services.
 struct Part {
     transaction: Transaction,
     /// Slots of all services after it.
@@ -220,32 +230,30 @@ struct Part {
 }
 
 impl Part {
-    /// `None` if the layout has no room for it. `slots` is what `from` takes.
-    fn between(layout: &Layout, from: &Wanted, to: &Wanted, mut slots: usize) -> Option<Self> {
-        let none = Servers::new();
+    /// `None` if the layout has no room for it. `slots` is what all services took before.
+    fn between(
+        layout: &Layout,
+        skeleton: &Skeleton,
+        before: &BTreeMap<String, Servers>,
+        after: &BTreeMap<String, Servers>,
+        mut slots: usize,
+    ) -> Option<Self> {
         let mut transaction = Transaction::default();
-        for (name, service) in &to.model.services {
-            let before = from.availability.get(name).unwrap_or(&none);
-            let after = to.availability.get(name).unwrap_or(&none);
-            if before == after {
-                continue;
-            }
-            slots = slots - plan::slot_count(service, before) + plan::slot_count(service, after);
-            let before = plan::service(layout, service, &from.registry, before);
-            let after = plan::service(layout, service, &to.registry, after);
+        for (name, before) in before {
+            let service = skeleton.model.services.get(name)?;
+            let after = servers(after, name);
+            slots =
+                (slots + plan::slot_count(service, after)).checked_sub(plan::slot_count(service, before))?;
+            let before = plan::service(layout, service, &skeleton.registry, before);
+            let after = plan::service(layout, service, &skeleton.registry, after);
             transaction.operations.extend(diff(&Observed::from(&before), &after).operations);
         }
         layout.fits(slots).then_some(Self { transaction, slots })
     }
 }
 
-fn same_skeleton(a: &Wanted, b: &Wanted) -> bool {
-    Arc::ptr_eq(&a.model, &b.model) && Arc::ptr_eq(&a.node, &b.node) && Arc::ptr_eq(&a.registry, &b.registry)
-}
-
-/// Slots of all services together.
-fn slots(wanted: &Wanted) -> usize {
-    let none = Servers::new();
-    let count = |(name, service)| plan::slot_count(service, wanted.availability.get(name).unwrap_or(&none));
-    wanted.model.services.iter().map(count).sum()
+/// Availability of a service's servers.
+fn servers<'a>(availability: &'a BTreeMap<String, Servers>, service: &str) -> &'a Servers {
+    static NONE: Servers = Servers::new();
+    availability.get(service).unwrap_or(&NONE)
 }

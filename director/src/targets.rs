@@ -45,23 +45,40 @@ pub fn down(verdicts: &VerdictMap) -> BTreeSet<String> {
     verdicts.iter().filter(|(_, verdict)| !verdict.up).map(|(id, _)| id.as_str().to_owned()).collect()
 }
 
-/// What the servers of all services may get now.
+/// What the servers of a service may get now.
+#[must_use]
+pub fn decide_service(
+    model: &Model,
+    service: &Service,
+    verdicts: &VerdictMap,
+    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+) -> Servers {
+    let overrides = overrides.get(&service.name);
+    let decide_server = |server: &RealServer| -> Availability {
+        let overridden = overrides.and_then(|servers| servers.get(&server.name)).copied();
+        let health = health_of(model, service, server, verdicts);
+        availability(server, service.quiescence, &health, overridden.unwrap_or_default())
+    };
+    service.servers.values().map(|server| (server.name.clone(), decide_server(server))).collect()
+}
+
+/// [`decide_service`] for all services.
 #[must_use]
 pub fn decide(
     model: &Model,
     verdicts: &VerdictMap,
     overrides: &BTreeMap<String, BTreeMap<String, Override>>,
 ) -> BTreeMap<String, Servers> {
-    let decide_service = |service: &Service| -> Servers {
-        let overrides = overrides.get(&service.name);
-        let decide_server = |server: &RealServer| -> Availability {
-            let overridden = overrides.and_then(|servers| servers.get(&server.name)).copied();
-            let health = health_of(model, service, server, verdicts);
-            availability(server, service.quiescence, &health, overridden.unwrap_or_default())
-        };
-        service.servers.values().map(|server| (server.name.clone(), decide_server(server))).collect()
-    };
-    model.services.values().map(|service| (service.name.clone(), decide_service(service))).collect()
+    let decide = |service: &Service| decide_service(model, service, verdicts, overrides);
+    model.services.values().map(|service| (service.name.clone(), decide(service))).collect()
+}
+
+/// True if a server may be treated otherwise for it: a verdict changed, or the reason of a failure.
+#[must_use]
+pub fn differ(before: &VerdictMap, after: &VerdictMap) -> bool {
+    let matters = |verdict: &Verdict| (!verdict.up).then(|| verdict.reason.clone());
+    before.len() != after.len()
+        || before.iter().any(|(id, verdict)| after.get(id).map(matters) != Some(matters(verdict)))
 }
 
 /// The verdict of each probe of a server, by the probe's name; those without one yet are left out.

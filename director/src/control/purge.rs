@@ -37,17 +37,16 @@ impl Purge {
     }
 }
 
-/// Servers that kept their connections before and shall not from now on, as (service, server).
+/// Servers of the services in `before` that kept their connections and shall not from now on, as (service, server).
 pub(super) fn died(
     before: &BTreeMap<String, Servers>,
     after: &BTreeMap<String, Servers>,
 ) -> Vec<(String, String)> {
     let mut died = Vec::new();
-    for (service, servers) in after {
-        let earlier = before.get(service);
-        for (server, available) in servers {
-            let kept = earlier.and_then(|servers| servers.get(server)).is_none_or(|it| it.keeps_connections);
-            if kept && !available.keeps_connections {
+    for (service, earlier) in before {
+        for (server, now) in after.get(service).into_iter().flatten() {
+            let kept = earlier.get(server).is_none_or(|it| it.keeps_connections);
+            if kept && !now.keeps_connections {
                 died.push((service.clone(), server.clone()));
             }
         }

@@ -66,134 +66,168 @@ services:
     text
 }
 
+/// A configuration and what its servers may get.
+#[derive(Clone)]
+struct Wanted {
+    skeleton: Skeleton,
+    availability: BTreeMap<String, Servers>,
+}
+
 fn wanted(text: &str, registry: &mut Registry) -> Wanted {
     let model = load(text, "farm").unwrap_or_else(|report| panic!("{report}"));
     registry.assign(&model).unwrap();
     let availability = crate::targets::decide(&model, &BTreeMap::new(), &BTreeMap::new());
     let node = Arc::new(model.nodes["lb1"].clone());
-    Wanted { model: Arc::new(model), node, registry: Arc::new(registry.clone()), availability }
+    let skeleton = Skeleton { model: Arc::new(model), node, registry: Arc::new(registry.clone()) };
+    Wanted { skeleton, availability }
 }
 
 /// `wanted` with a weight for server a of service s1.
 fn weighted(wanted: &Wanted, weight: u16) -> Wanted {
     let a = Override { weight: Some(weight), drained: false };
     let overrides = BTreeMap::from([("s1".to_owned(), BTreeMap::from([("a".to_owned(), a)]))]);
-    let availability = crate::targets::decide(&wanted.model, &BTreeMap::new(), &overrides);
+    let availability = crate::targets::decide(&wanted.skeleton.model, &BTreeMap::new(), &overrides);
     Wanted { availability, ..wanted.clone() }
 }
 
-/// A data plane that holds `wanted`.
-fn running(wanted: &Wanted) -> (Dataplane<FakeKernel>, Connections) {
-    let (mut dataplane, mut connections) = (Dataplane::new(FakeKernel::default()), Connections::default());
-    let synced = dataplane.sync(wanted.clone(), &mut connections).unwrap();
-    assert!(synced.whole && synced.operations > 0);
-    (dataplane, connections)
+/// A data plane, and what it was last told.
+struct Running {
+    dataplane: Dataplane<FakeKernel>,
+    connections: Connections,
+    availability: BTreeMap<String, Servers>,
 }
 
-fn holds(dataplane: &Dataplane<FakeKernel>, wanted: &Wanted) -> bool {
-    dataplane.kernel.fake.ruleset() == &ruleset(dataplane.layout.as_ref().unwrap(), wanted)
+impl Running {
+    fn on(kernel: FakeKernel) -> Self {
+        let (dataplane, connections) = (Dataplane::new(kernel), Connections::default());
+        Self { dataplane, connections, availability: BTreeMap::new() }
+    }
+
+    fn sync(&mut self, wanted: &Wanted) -> Result<Synced, SyncError<FakeKernelError>> {
+        let mut before = std::mem::replace(&mut self.availability, wanted.availability.clone());
+        before.retain(|name, servers| wanted.availability.get(name) != Some(servers));
+        self.dataplane.sync(&wanted.skeleton, &wanted.availability, &before, &mut self.connections)
+    }
+
+    fn kernel(&mut self) -> &mut FakeKernel {
+        &mut self.dataplane.kernel
+    }
+
+    fn holds(&self, wanted: &Wanted) -> bool {
+        let Skeleton { model, node, registry } = &wanted.skeleton;
+        let layout = self.dataplane.layout.as_ref().unwrap();
+        let ruleset = plan::ruleset(layout, model, node, registry, &wanted.availability);
+        self.dataplane.kernel.fake.ruleset() == &ruleset
+    }
+}
+
+/// A data plane that holds `wanted`.
+fn running(wanted: &Wanted) -> Running {
+    let mut running = Running::on(FakeKernel::default());
+    let synced = running.sync(wanted).unwrap();
+    assert!(synced.whole && synced.operations > 0);
+    running
 }
 
 #[test]
 fn the_first_run_adopts_what_is_there_already() {
     let wanted = wanted(&text(3), &mut Registry::default());
-    let (dataplane, mut connections) = running(&wanted);
-    let mut restarted = Dataplane::new(dataplane.kernel);
-    let synced = restarted.sync(wanted.clone(), &mut connections).unwrap();
+    let mut restarted = Running::on(running(&wanted).dataplane.kernel);
+    let synced = restarted.sync(&wanted).unwrap();
     assert_eq!(synced, Synced { whole: true, operations: 0 });
 }
 
 #[test]
 fn a_weight_touches_its_service_only() {
     let wanted = wanted(&text(50), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
-    let (reads, heavier) = (dataplane.kernel.observed, weighted(&wanted, 2));
-    let synced = dataplane.sync(heavier.clone(), &mut connections).unwrap();
+    let mut running = running(&wanted);
+    let (reads, heavier) = (running.kernel().observed, weighted(&wanted, 2));
+    let synced = running.sync(&heavier).unwrap();
     assert!(!synced.whole && synced.operations < 6, "{synced:?}");
-    assert_eq!(dataplane.kernel.observed, reads, "nothing is read back for a part");
-    assert!(holds(&dataplane, &heavier));
+    assert_eq!(running.kernel().observed, reads, "nothing is read back for a part");
+    assert!(running.holds(&heavier));
 }
 
 #[test]
 fn nothing_is_sent_when_nothing_changed() {
     let wanted = wanted(&text(3), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
-    let applied = dataplane.kernel.applied;
-    let synced = dataplane.sync(wanted, &mut connections).unwrap();
-    assert_eq!((synced, dataplane.kernel.applied), (Synced { whole: false, operations: 0 }, applied));
+    let mut running = running(&wanted);
+    let applied = running.kernel().applied;
+    let synced = running.sync(&wanted).unwrap();
+    assert_eq!((synced, running.kernel().applied), (Synced { whole: false, operations: 0 }, applied));
 }
 
 #[test]
 fn slots_that_outgrow_their_map_get_a_larger_one() {
     let wanted = wanted(&text(1), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
+    let mut running = running(&wanted);
     let heavier = weighted(&wanted, 2000);
-    assert!(dataplane.sync(heavier.clone(), &mut connections).unwrap().whole);
-    assert!(holds(&dataplane, &heavier));
+    assert!(running.sync(&heavier).unwrap().whole);
+    assert!(running.holds(&heavier));
 }
 
 #[test]
 fn a_restart_keeps_maps_that_are_larger_than_need_be() {
     let wanted = wanted(&text(1), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
-    dataplane.sync(weighted(&wanted, 2000), &mut connections).unwrap();
-    dataplane.sync(wanted.clone(), &mut connections).unwrap();
-    let mut restarted = Dataplane::new(dataplane.kernel);
-    assert_eq!(restarted.sync(wanted, &mut connections).unwrap().operations, 0);
+    let mut running = running(&wanted);
+    running.sync(&weighted(&wanted, 2000)).unwrap();
+    running.sync(&wanted).unwrap();
+    let mut restarted = Running::on(running.dataplane.kernel);
+    assert_eq!(restarted.sync(&wanted).unwrap().operations, 0);
 }
 
 #[test]
 fn what_somebody_else_broke_is_repaired() {
     let wanted = wanted(&text(3), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
-    dataplane.kernel.fake.apply(&removal()).unwrap();
-    dataplane.distrust();
-    assert!(dataplane.sync(wanted.clone(), &mut connections).unwrap().operations > 0);
-    assert!(holds(&dataplane, &wanted));
+    let mut running = running(&wanted);
+    running.kernel().fake.apply(&removal()).unwrap();
+    running.dataplane.distrust();
+    assert!(running.sync(&wanted).unwrap().operations > 0);
+    assert!(running.holds(&wanted));
 }
 
 #[test]
 fn a_refused_change_leaves_the_old_ruleset_and_the_next_run_reads_it() {
     let wanted = wanted(&text(3), &mut Registry::default());
-    let (mut dataplane, mut connections) = running(&wanted);
-    dataplane.kernel.refuse = true;
-    assert!(dataplane.sync(weighted(&wanted, 5), &mut connections).is_err());
-    assert!(holds(&dataplane, &wanted));
-    dataplane.kernel.refuse = false;
-    assert!(dataplane.sync(weighted(&wanted, 5), &mut connections).unwrap().whole);
+    let mut running = running(&wanted);
+    running.kernel().refuse = true;
+    assert!(running.sync(&weighted(&wanted, 5)).is_err());
+    assert!(running.holds(&wanted));
+    running.kernel().refuse = false;
+    assert!(running.sync(&weighted(&wanted, 5)).unwrap().whole);
 }
 
 #[test]
 fn another_configuration_keeps_what_both_have() {
     let mut registry = Registry::default();
     let before = wanted(&text(3), &mut registry);
-    let (mut dataplane, mut connections) = running(&before);
+    let mut running = running(&before);
     let after = wanted(&text(2), &mut registry);
-    let synced = dataplane.sync(after.clone(), &mut connections).unwrap();
+    let synced = running.sync(&after).unwrap();
     assert!(synced.whole && synced.operations < 10, "{synced:?}");
-    assert!(holds(&dataplane, &after));
+    assert!(running.holds(&after));
 }
 
 #[test]
 fn counts_of_a_drained_server_are_taken_over_before_its_element_goes() {
     let mut registry = Registry::default();
     let wanted = wanted(&text(1), &mut registry);
-    let (mut dataplane, mut connections) = running(&wanted);
+    let mut running = running(&wanted);
     let id = registry.server("s1", "a").unwrap().get();
-    dataplane.kernel.packets.insert(Key::of([Datum::Mark(id)]), 7);
-    dataplane.sync(weighted(&wanted, 0), &mut connections).unwrap();
-    assert_eq!(connections.total(id), 7);
-    dataplane.kernel.packets.insert(Key::of([Datum::Mark(id)]), 1);
-    dataplane.sync(wanted, &mut connections).unwrap();
-    dataplane.count(&mut connections).unwrap();
-    assert_eq!(connections.total(id), 8, "a new element counts from zero");
+    running.kernel().packets.insert(Key::of([Datum::Mark(id)]), 7);
+    running.sync(&weighted(&wanted, 0)).unwrap();
+    assert_eq!(running.connections.total(id), 7);
+    running.kernel().packets.insert(Key::of([Datum::Mark(id)]), 1);
+    running.sync(&wanted).unwrap();
+    running.dataplane.count(&mut running.connections).unwrap();
+    assert_eq!(running.connections.total(id), 8, "a new element counts from zero");
 }
 
 #[test]
 fn removal_leaves_nothing() {
     let wanted = wanted(&text(3), &mut Registry::default());
-    let (mut dataplane, _) = running(&wanted);
-    dataplane.remove().unwrap();
-    assert!(!dataplane.kernel.fake.observe().table);
-    dataplane.remove().unwrap();
+    let mut running = running(&wanted);
+    running.dataplane.remove().unwrap();
+    assert!(!running.kernel().fake.observe().table);
+    running.dataplane.remove().unwrap();
 }

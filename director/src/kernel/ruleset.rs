@@ -5,7 +5,10 @@ use director_nft::ir::Key;
 use director_nft::netlink::{Error, Events, Nft};
 use director_nft::observed::Observed;
 use director_nft::transaction::Transaction;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many elements are asked for one by one; for more, the whole map is read.
+const FEW: usize = 64;
 
 /// nf_tables of the network namespace that opened it.
 pub struct NftKernel(Nft);
@@ -40,10 +43,16 @@ impl Kernel for NftKernel {
     }
 
     fn packets(&mut self, map: &str, keys: Option<&[Key]>) -> Result<BTreeMap<Key, u64>, Error> {
-        let mut counters = self.0.counters(map)?;
-        if let Some(keys) = keys {
-            counters.retain(|key, _| keys.contains(key));
-        }
+        let counters = match keys {
+            Some(keys) if keys.len() <= FEW => self.0.counters_of(map, keys)?,
+            Some(keys) => {
+                let mut counters = self.0.counters(map)?;
+                let keys: BTreeSet<&Key> = keys.iter().collect();
+                counters.retain(|key, _| keys.contains(key));
+                counters
+            }
+            None => self.0.counters(map)?,
+        };
         Ok(counters.into_iter().map(|(key, counter)| (key, counter.packets)).collect())
     }
 }

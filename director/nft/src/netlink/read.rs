@@ -6,7 +6,7 @@ use super::constants::{chain, element as list, generation, rule, set as set_attr
 use super::element::{self, ReadElement};
 use super::socket::{INTERRUPTED, Socket};
 use super::{Error, set, userdata};
-use crate::ir::{BaseChain, ChainKind, Hook, MapSpec, TABLE};
+use crate::ir::{BaseChain, ChainKind, Hook, Key, MapSpec, TABLE};
 use crate::observed::{Observed, ObservedChain, ObservedMap};
 use nftnl::nftnl_sys::libc;
 use std::collections::BTreeMap;
@@ -41,6 +41,35 @@ pub(super) fn specification(socket: &mut Socket, map: &str) -> Result<Option<Map
 pub(super) fn elements(socket: &mut Socket, map: &str, spec: &MapSpec) -> Result<Vec<ReadElement>, Error> {
     steadily(|| elements_once(socket, map, spec))
         .map_err(|error| failed(&format!("reading the elements of the map {map}"), error))
+}
+
+/// One element of a map; `None` if it is not there.
+pub(super) fn element(
+    socket: &mut Socket,
+    map: &str,
+    spec: &MapSpec,
+    key: &Key,
+) -> Result<Option<ReadElement>, Error> {
+    let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    let mut item = Writer::default();
+    element::write_key(&mut item, spec, key)
+        .map_err(invalid)
+        .and_then(|()| {
+            let mut found = None;
+            let mut request = message(libc::NFT_MSG_GETSETELEM, libc::NLM_F_ACK);
+            request.text(list::LIST_TABLE, TABLE).text(list::LIST_SET, map).nest(
+                list::LIST_ELEMENTS,
+                |items| {
+                    items.append(item.written());
+                },
+            );
+            absent_is_none(socket.request(request, |answer| {
+                let items = answer.attributes().get(list::LIST_ELEMENTS);
+                found = items.and_then(|items| element::read(spec, items.nested().into_iter().next()?));
+            }))?;
+            Ok(found)
+        })
+        .map_err(|error| failed(&format!("reading an element of the map {map}"), error))
 }
 
 fn table_once(socket: &mut Socket) -> io::Result<Observed> {
