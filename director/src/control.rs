@@ -65,6 +65,9 @@ pub enum ControlError {
     /// More names than numbers.
     #[error(transparent)]
     Numbers(#[from] director_core::ids::Exhausted),
+    /// The kernel refused the ruleset.
+    #[error("{0}")]
+    Ruleset(String),
     /// A thread for the kernel's notifications.
     #[error("can't watch the kernel's notifications: {0}")]
     Watch(#[source] std::io::Error),
@@ -157,13 +160,12 @@ impl Control {
         memory.save_registry(&registry)?;
         let now = Instant::now();
         let kernel = NftKernel::open()?;
-        let foreign = foreign_changes(kernel.events()?).map_err(ControlError::Watch)?;
         let control = Self {
             options,
             node_name,
             registry: Arc::new(registry),
             dataplane: Dataplane::new(kernel),
-            foreign,
+            foreign: Arc::new(Notify::new()),
             conntrack: Conntrack::open()?,
             addresses: AddressKeeper::open()?,
             settings: Settings::new(&configuration.model, &configuration.node),
@@ -193,9 +195,14 @@ impl Control {
     ///
     /// # Errors
     /// The kernel refused the ruleset: better to fail the start than to run without.
-    pub async fn start(&mut self, verdicts: Arc<VerdictMap>) -> Result<(), String> {
+    pub async fn start(&mut self, verdicts: Arc<VerdictMap>) -> Result<(), ControlError> {
         self.verdicts = verdicts;
-        self.reconcile(Scope::Everything).await?;
+        self.reconcile(Scope::Everything).await.map_err(ControlError::Ruleset)?;
+        // Only now: a listener makes loading a large ruleset several times slower. What was missed is seen by
+        // reading once more.
+        let events = self.dataplane.kernel().events()?;
+        foreign_changes(events, Arc::clone(&self.foreign)).map_err(ControlError::Watch)?;
+        self.drift.suspect();
         self.count();
         self.bury_unconfigured(None);
         Ok(())
@@ -336,6 +343,11 @@ impl Control {
     async fn try_reload(&mut self) -> Result<(), CommandError> {
         let configuration = block_in_place(|| Configuration::load(&self.options.config, &self.node_name))
             .map_err(|error| CommandError::Configuration(error.to_string()))?;
+        if configuration.model.api != self.configuration.model.api {
+            let error = "what stands under `api` can't change while the director runs: restart it \
+                         (nothing is interrupted)";
+            return Err(CommandError::Configuration(error.to_owned()));
+        }
         let mut registry = Registry::clone(&self.registry);
         registry
             .assign(&configuration.model)

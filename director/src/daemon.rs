@@ -5,8 +5,10 @@ use crate::command::Handle;
 use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
+use crate::state;
 use director_nft::fnv::fnv1a;
 use health::Limits;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,9 +26,6 @@ pub enum DaemonError {
     /// State, netlink.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The kernel refused the ruleset.
-    #[error("{0}")]
-    Start(String),
     /// A listener.
     #[error(transparent)]
     Api(#[from] BindError),
@@ -46,7 +45,13 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let node = node_name(options.node.as_deref())?;
     let configuration = Configuration::load(&options.config, &node)?;
     // A second director finds out here, before it touches anything.
+    let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;
+    let hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signal)?;
+    let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signal)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?;
+    raise_file_limit();
+
     let (targets, probed) = watch::channel(health::Targets::default());
     let limits = Limits { seed: fnv1a(node.as_bytes()), ..Limits::default() };
     let mut control = Control::new(options, node, configuration, targets)?;
@@ -54,7 +59,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let mut verdicts = health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
     // The start state of every target: a server that was down stays out until it has passed.
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
-    control.start(known.unwrap_or_default()).await.map_err(DaemonError::Start)?;
+    control.start(known.unwrap_or_default()).await?;
 
     let (handle, commands) = Handle::new();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -62,13 +67,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
         // A sender that is gone says the same.
         let _ = stopped.await;
     }));
-    let inputs = Inputs {
-        commands,
-        verdicts,
-        hangup: signal(SignalKind::hangup()).map_err(DaemonError::Signal)?,
-        terminate: signal(SignalKind::terminate()).map_err(DaemonError::Signal)?,
-        interrupt: signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?,
-    };
+    let inputs = Inputs { commands, verdicts, hangup, terminate, interrupt };
     tracing::info!("running");
     control.run(inputs).await;
     drop(stop);
@@ -76,6 +75,15 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
         tracing::error!(%error, "the API ended badly");
     }
     Ok(())
+}
+
+/// Every probe under way takes a descriptor, and the usual soft limit is 1,024.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays; many silent servers may exhaust it");
+    }
 }
 
 /// The name given, or the host's: its first label.

@@ -88,6 +88,11 @@ impl<K: Kernel> Dataplane<K> {
         Self { kernel, applied: None, layout: None, slots: 0 }
     }
 
+    /// The kernel's side.
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
     /// Forgets what the kernel is believed to hold: the next [`Self::sync`] reads it.
     pub fn distrust(&mut self) {
         self.applied = None;

@@ -2,7 +2,7 @@
 //! contents or the new ones, whatever happens meanwhile.
 
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -28,6 +28,9 @@ pub enum StateError {
         /// What failed.
         error: io::Error,
     },
+    /// Another process has the folder.
+    #[error("another director is running: it holds {}", .0.display())]
+    Locked(PathBuf),
     /// A file is there but can't be read.
     #[error("cannot read state from {}: {error}", .path.display())]
     Read {
@@ -66,6 +69,40 @@ pub enum StateError {
     },
 }
 
+/// Keeps the state folder to one director, as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    /// The kernel lets go of the lock when the file is closed, also after a kill.
+    _file: File,
+}
+
+/// Takes the state folder, which is made if need be, for this process.
+///
+/// # Errors
+/// The folder can't be made or written, or another director has it.
+pub fn lock(folder: &Path) -> Result<Lock, StateError> {
+    make(folder)?;
+    let path = folder.join("lock");
+    let failed = |error| StateError::Write { path: path.clone(), error };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(StateError::Locked(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn make(folder: &Path) -> Result<(), StateError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| StateError::Folder { folder: folder.to_owned(), error })
+}
+
 /// The file of one kind of state.
 #[derive(Debug)]
 pub struct Store<T> {
@@ -91,8 +128,7 @@ impl<T: Default + Serialize + for<'de> Deserialize<'de>> Store<T> {
     /// # Errors
     /// The folder can't be made; the file can't be read, or is of a later version; a damaged one can't be moved.
     pub fn open(folder: &Path, name: &str) -> Result<(Self, T), StateError> {
-        let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        make.map_err(|error| StateError::Folder { folder: folder.to_owned(), error })?;
+        make(folder)?;
         let path = folder.join(name);
         let store = Self { path, contents: PhantomData };
         let contents = store.load()?;
@@ -281,5 +317,14 @@ mod tests {
 
         let error = Store::<Weights>::open(&folder.path().join("weights.json/folder"), "x").unwrap_err();
         assert!(matches!(error, StateError::Folder { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_one_directors() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        assert!(matches!(lock(folder.path()), Err(StateError::Locked(_))));
+        drop(held);
+        lock(folder.path()).unwrap();
     }
 }

@@ -12,14 +12,12 @@ use tokio::sync::Notify;
 /// Wait after a notification socket that fails, so that a broken one does not keep a CPU busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Notifies as long as the process lives, from a thread of its own: waiting for a descriptor that is no socket of
+/// Tells `changed` as long as the process lives, from a thread of its own: waiting for a descriptor that is no socket of
 /// tokio's takes one anyway.
 ///
 /// # Errors
 /// There is no thread to be had.
-pub fn foreign_changes(mut events: Events) -> std::io::Result<Arc<Notify>> {
-    let changed = Arc::new(Notify::new());
-    let notify = Arc::clone(&changed);
+pub fn foreign_changes(mut events: Events, changed: Arc<Notify>) -> std::io::Result<()> {
     let watch = move || {
         loop {
             let mut descriptors = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
@@ -28,7 +26,7 @@ pub fn foreign_changes(mut events: Events) -> std::io::Result<Arc<Notify>> {
             match &changes {
                 Ok(Changes::None | Changes::Ours) => {}
                 // What can't be read may have told of anything.
-                Ok(Changes::Foreign) | Err(_) => notify.notify_one(),
+                Ok(Changes::Foreign) | Err(_) => changed.notify_one(),
             }
             if !matches!(waited, Ok(_) | Err(Errno::EINTR)) || changes.is_err() {
                 thread::sleep(PAUSE);
@@ -36,5 +34,5 @@ pub fn foreign_changes(mut events: Events) -> std::io::Result<Arc<Notify>> {
         }
     };
     thread::Builder::new().name("nft-events".to_owned()).spawn(watch)?;
-    Ok(changed)
+    Ok(())
 }
