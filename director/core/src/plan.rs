@@ -9,7 +9,7 @@
 //!
 //! Nat chains see a connection's first packet only, so established traffic meets none of this. A service is one
 //! chain a family with at most two rules; what it needs besides are elements of maps that all services share. So
-//! a change of one service is a [`service`] part of the ruleset, compared and applied on its own.
+//! a change of one service is a [`service()`] part of the ruleset, compared and applied on its own.
 
 mod layout;
 mod names;

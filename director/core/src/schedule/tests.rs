@@ -49,8 +49,9 @@ proptest! {
     fn shares_are_exact_over_a_turn(numbers in prop::collection::vec(0u16..200, 1..20)) {
         let slots = slots(Scheduler::Wrr, &weights(&numbers));
         let divisor = numbers.iter().map(|n| u64::from(*n)).fold(0, gcd).max(1);
-        let expected: Vec<usize> = numbers.iter().map(|n| usize::from(*n) / divisor as usize).collect();
-        prop_assert_eq!(shares(&slots, numbers.len()), expected);
+        let exact: Vec<u64> = numbers.iter().map(|n| u64::from(*n) / divisor).collect();
+        let shares: Vec<u64> = shares(&slots, numbers.len()).into_iter().map(|n| n as u64).collect();
+        prop_assert_eq!(shares, exact);
     }
 
     #[test]
