@@ -1,0 +1,148 @@
+//! Brings the kernel to what it shall be.
+
+use super::purge;
+use super::{Control, addresses};
+use crate::dataplane::{Skeleton, Synced};
+use crate::targets;
+use director_core::model::Model;
+use director_core::plan::Servers;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::block_in_place;
+
+/// What may have changed.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// All services, and what is around them.
+    Everything,
+    /// One service.
+    Service(&'a str),
+    /// Addresses and settings.
+    Surroundings,
+}
+
+impl Control {
+    /// Brings everything to what it shall be. Settings and addresses that can't be had stand in the status and are
+    /// tried again; they are no reason to refuse a change.
+    ///
+    /// # Errors
+    /// The ruleset is not as it shall be.
+    pub(super) async fn reconcile(&mut self, scope: Scope<'_>) -> Result<(), String> {
+        let started = Instant::now();
+        self.decide(scope);
+        let ruleset = self.reconcile_ruleset();
+        let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
+        let settings = self.settings.apply();
+        self.note_repairs("setting", settings.repaired);
+        errors.extend(settings.errors);
+        // Without a ruleset a VIP would answer with the host's own sockets.
+        if ruleset.is_ok() && self.addresses.uncertain() {
+            let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
+            let addresses = self.addresses.keep(&wanted, &mut self.memory).await;
+            self.note_repairs("address", addresses.repaired);
+            errors.extend(addresses.errors);
+        }
+        let changed = ruleset.as_ref().is_ok_and(|synced| synced.operations > 0);
+        self.history.reconciled(&errors, changed.then(|| started.elapsed()));
+        ruleset.map(|_| ())
+    }
+
+    /// Decides anew what servers may get, and notes what changed by it.
+    fn decide(&mut self, scope: Scope<'_>) {
+        let model = &self.configuration.model;
+        let (verdicts, overrides) = (&self.verdicts, self.memory.overrides());
+        match scope {
+            Scope::Surroundings => {}
+            Scope::Service(name) => {
+                if let Some(service) = model.services.get(name) {
+                    let servers = targets::decide_service(model, service, verdicts, overrides);
+                    let before = self.availability.insert(name.to_owned(), servers);
+                    self.changed.entry(name.to_owned()).or_insert_with(|| before.unwrap_or_default());
+                }
+            }
+            Scope::Everything => {
+                let decided = targets::decide(model, verdicts, overrides);
+                for (name, before) in std::mem::replace(&mut self.availability, decided) {
+                    if self.availability.get(&name) != Some(&before) {
+                        self.changed.entry(name).or_insert(before);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reconcile_ruleset(&mut self) -> Result<Synced, String> {
+        let skeleton = Skeleton {
+            model: Arc::clone(&self.configuration.model),
+            node: Arc::clone(&self.configuration.node),
+            registry: Arc::clone(&self.registry),
+        };
+        let (availability, connections) = (&self.availability, self.counting.connections());
+        let synced =
+            block_in_place(|| self.dataplane.sync(&skeleton, availability, &self.changed, connections));
+        let synced = synced.map_err(|error| error.to_string())?;
+        if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
+            self.note_repairs("ruleset", 1);
+        }
+        let changed = std::mem::take(&mut self.changed);
+        for (service, server) in purge::died(&changed, &self.availability) {
+            if let Some(id) = self.registry.server(&service, &server) {
+                self.purge.add(id.get(), Instant::now());
+            }
+        }
+        self.flush_connections();
+        log_changes(&changed, &self.availability);
+        Ok(synced)
+    }
+
+    fn note_repairs(&mut self, kind: &str, repairs: u64) {
+        if repairs > 0 {
+            tracing::warn!(kind, repairs, "put right what somebody else changed");
+            *self.history.reconcile.drift_repairs.entry(kind.to_owned()).or_default() += repairs;
+        }
+    }
+
+    /// Ends connections of servers that are no longer configured, where their service says so (or said so in the
+    /// configuration `before`, if it is gone too).
+    pub(super) fn bury_unconfigured(&mut self, before: Option<&Model>) {
+        let model = &self.configuration.model;
+        let expires = |service: &str| {
+            let service = model.services.get(service).or_else(|| before?.services.get(service));
+            service.is_none_or(|service| service.quiescence.expire_nodest_conn)
+        };
+        let gone = self.registry.unconfigured(model).filter(|(service, _, _)| expires(service));
+        let gone: BTreeSet<u32> = gone.map(|(_, _, id)| id.get()).collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.counting.poll(&mut self.conntrack);
+        for id in self.counting.flows().destinations().filter(|id| gone.contains(id)) {
+            self.purge.add(id, Instant::now());
+        }
+        self.flush_connections();
+    }
+
+    /// Ends the connections whose time has come.
+    pub(super) fn flush_connections(&mut self) {
+        for id in self.purge.take(Instant::now()) {
+            match self.conntrack.flush_mark(id, u32::MAX) {
+                Ok(()) => tracing::info!(destination = format!("0x{id:08x}"), "connections ended"),
+                Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
+            }
+        }
+    }
+}
+
+/// Logs what changed for servers.
+fn log_changes(before: &BTreeMap<String, Servers>, after: &BTreeMap<String, Servers>) {
+    for (service, servers) in before {
+        for (server, earlier) in servers {
+            let Some(now) = after.get(service).and_then(|servers| servers.get(server)) else { continue };
+            if earlier.state != now.state || earlier.weight != now.weight {
+                let (state, weight, reason) = (now.state, now.weight.get(), &now.reason);
+                tracing::info!(service, server, ?state, weight, reason, "server changed");
+            }
+        }
+    }
+}

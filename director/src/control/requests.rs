@@ -1,0 +1,98 @@
+//! What operators ask for: overrides and reloads. Refused as a whole, or done as a whole.
+
+use super::{Control, Scope};
+use crate::command::{CommandError, OverrideChange};
+use crate::configuration::Configuration;
+use crate::kernel::settings::Settings;
+use crate::targets;
+use director_core::config::closest;
+use director_core::ids::Registry;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::block_in_place;
+
+impl Control {
+    pub(super) async fn change(
+        &mut self,
+        service: &str,
+        server: &str,
+        change: OverrideChange,
+    ) -> Result<(), CommandError> {
+        self.find(service, server)?;
+        let before = self.memory.overrides().clone();
+        let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
+        self.memory.change(service, server, change).map_err(refused)?;
+        tracing::info!(service, server, ?change, "override");
+        if let Err(error) = self.reconcile(Scope::Service(service)).await {
+            self.memory.set_overrides(before).map_err(refused)?;
+            return Err(CommandError::Kernel(error));
+        }
+        Ok(())
+    }
+
+    fn find(&self, service: &str, server: &str) -> Result<(), CommandError> {
+        let services = &self.configuration.model.services;
+        let Some(found) = services.get(service) else {
+            let suggestion = closest(service, services.keys().map(String::as_str)).map(str::to_owned);
+            return Err(CommandError::UnknownService { name: service.to_owned(), suggestion });
+        };
+        if !found.servers.contains_key(server) {
+            let suggestion = closest(server, found.servers.keys().map(String::as_str)).map(str::to_owned);
+            let (service, name) = (service.to_owned(), server.to_owned());
+            return Err(CommandError::UnknownServer { service, name, suggestion });
+        }
+        Ok(())
+    }
+
+    /// Replaces the configuration, or keeps the old one and says why.
+    pub(super) async fn reload(&mut self) -> Result<(), CommandError> {
+        let result = self.try_reload().await;
+        match &result {
+            Ok(()) => {
+                self.history.refusal = None;
+                self.history.reloads += 1;
+                tracing::info!(hash = self.configuration.hash, "configuration loaded");
+            }
+            Err(error) => {
+                self.history.refusal = Some(error.to_string());
+                self.history.refused += 1;
+                tracing::error!("{error}");
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&mut self) -> Result<(), CommandError> {
+        let configuration = block_in_place(|| Configuration::load(&self.options.config, &self.node_name))
+            .map_err(|error| CommandError::Configuration(error.to_string()))?;
+        if configuration.model.api != self.configuration.model.api {
+            let error = "what stands under `api` can't change while the director runs: restart it \
+                         (nothing is interrupted)";
+            return Err(CommandError::Configuration(error.to_owned()));
+        }
+        let mut registry = Registry::clone(&self.registry);
+        registry
+            .assign(&configuration.model)
+            .map_err(|error| CommandError::Configuration(error.to_string()))?;
+        self.memory.save_registry(&registry).map_err(|error| CommandError::State(error.to_string()))?;
+
+        let before = (self.configuration.clone(), Arc::clone(&self.registry));
+        self.put_in_force(configuration, Arc::new(registry));
+        if let Err(error) = self.reconcile(Scope::Everything).await {
+            self.put_in_force(before.0, before.1);
+            let _ = self.reconcile(Scope::Everything).await;
+            return Err(CommandError::Kernel(error));
+        }
+        self.history.loaded = Instant::now();
+        self.probe(&targets::down(&self.verdicts));
+        self.bury_unconfigured(Some(&before.0.model));
+        Ok(())
+    }
+
+    fn put_in_force(&mut self, configuration: Configuration, registry: Arc<Registry>) {
+        self.settings = Settings::new(&configuration.model, &configuration.node);
+        self.addresses.distrust();
+        self.configuration = configuration;
+        self.registry = registry;
+    }
+}
