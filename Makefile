@@ -53,9 +53,10 @@ fmt: ## Format the code
 doc: ## Make the code's documentation: target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items $(WORKSPACE)
 
-bench: ## Run the benchmarks
+bench: ## Measure loading, changing, memory and connections in network namespaces (three minutes)
 	@tests/deps.sh
-	$(CARGO) bench --benches $(WORKSPACE)
+	$(CARGO) build --release --bin director --bin bench $(CARGO_FLAGS)
+	@$(CARGO) run --quiet --release --bin bench $(CARGO_FLAGS)
 
 ci: ## Do what the continuous integration does
 	@.ci/run

@@ -1,21 +1,33 @@
-//! What the director is compared with: the smallest ruleset that an administrator would write by hand.
+//! What the director is compared with: plain routing, and the smallest ruleset that an administrator would write by
+//! hand.
 
 use crate::{Host, Result};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-/// Makes `director` balance tcp `ports` of `vip` over `servers` in turn, by plain nftables and without any daemon.
-/// `vip` is added to eth0, and the gateway 10.0.1.254 or fd00:2::254 to eth1.
+/// The real servers' gateway, with its prefix length.
+const GATEWAYS: [&str; 2] = ["10.0.1.254/24", "fd00:2::254/64"];
+
+/// Makes `director` the gateway of the real servers' network, and a router between it and all others.
+///
+/// # Errors
+/// A command failed.
+pub fn route(director: &Host) -> Result<()> {
+    for gateway in GATEWAYS {
+        director.run(&format!("ip address replace {gateway} dev eth1"))?;
+    }
+    director.set("net.ipv4.ip_forward", "1")?;
+    director.set("net.ipv6.conf.all.forwarding", "1")
+}
+
+/// [`route`], and balance tcp `ports` of `vip` over `servers` in turn, by plain nftables and without any daemon.
 ///
 /// # Errors
 /// A command failed.
 pub fn balance_by_hand(director: &Host, vip: IpAddr, ports: &[u16], servers: &[IpAddr]) -> Result<()> {
-    let (family, length, gateway) =
-        if vip.is_ipv4() { ("ip", 24, "10.0.1.254") } else { ("ip6", 64, "fd00:2::254") };
-    director.run(&format!("ip address add {vip}/{length} dev eth0"))?;
-    director.run(&format!("ip address add {gateway}/{length} dev eth1"))?;
-    director.set("net.ipv4.ip_forward", "1")?;
-    director.set("net.ipv6.conf.all.forwarding", "1")?;
+    route(director)?;
+    let (family, length) = if vip.is_ipv4() { ("ip", 24) } else { ("ip6", 64) };
+    director.run(&format!("ip address replace {vip}/{length} dev eth0"))?;
     let mut map = String::new();
     for (number, server) in servers.iter().enumerate() {
         let _ = write!(map, "{number} : {server}, ");
@@ -40,4 +52,18 @@ pub fn balance_by_hand(director: &Host, vip: IpAddr, ports: &[u16], servers: &[I
         count = servers.len()
     );
     director.feed("nft -f -", &ruleset).map(drop)
+}
+
+/// Undoes [`route`] and [`balance_by_hand`], as far as they were done; other rulesets on `director` go too.
+///
+/// # Errors
+/// A command failed.
+pub fn remove(director: &Host, vip: IpAddr) -> Result<()> {
+    director.run("nft flush ruleset")?;
+    director.run(&format!("ip address flush dev eth0 to {vip}"))?;
+    for gateway in GATEWAYS {
+        let address = gateway.split('/').next().unwrap_or(gateway);
+        director.run(&format!("ip address flush dev eth1 to {address}"))?;
+    }
+    Ok(())
 }

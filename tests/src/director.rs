@@ -251,7 +251,10 @@ impl Director {
 
 /// The binary to test: what the environment names, or what lies beside this program or its parent directory
 /// (cargo puts tests into `target/debug/deps`).
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// There is none.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(BINARY) {
         let path = PathBuf::from(path);
         return if path.exists() {

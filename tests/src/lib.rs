@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod api;
 pub mod baseline;
 pub mod client;
 pub mod director;
@@ -36,6 +37,7 @@ pub mod sandbox;
 pub mod server;
 pub mod wait;
 
+pub use api::Api;
 pub use client::{Client, Failure, Hold, Load, Tally, Target, UdpClient};
 pub use director::Director;
 pub use error::Error;

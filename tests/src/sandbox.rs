@@ -29,6 +29,9 @@ const ALLOW_SKIP: &str = "ALLOW_SKIP";
 /// No test takes longer.
 const TEST_LIMIT: Duration = Duration::from_secs(180);
 
+/// No program run by [`main`] takes longer, unless `KEEP` is set: then it stays for people.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
+
 /// Where Debian keeps the tools; an ordinary user's search path may lack the system ones.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -60,7 +63,7 @@ pub const DIRECTORY: &str = "/run/lab";
 #[expect(clippy::panic, reason = "that is how a test fails")]
 pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(body: F) {
     if inside() {
-        if let Err(error) = guarded(|| body().map_err(|error| error.to_string())) {
+        if let Err(error) = guarded(TEST_LIMIT, || body().map_err(|error| error.to_string())) {
             panic!("{error}");
         }
         return;
@@ -83,7 +86,7 @@ pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(
 #[expect(clippy::print_stderr, reason = "this is the end of a program")]
 pub fn main(body: impl FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>) -> ExitCode {
     if inside() {
-        return match guarded(|| body().map_err(|error| error.to_string())) {
+        return match guarded(PROGRAM_LIMIT, || body().map_err(|error| error.to_string())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
@@ -185,9 +188,12 @@ fn run_inside(arguments: &[&str], output: Output) -> Result<(i32, String)> {
 }
 
 /// Prepares the sandbox from within, runs `body`, and shows what is known if it fails.
-fn guarded(body: impl FnOnce() -> std::result::Result<(), String>) -> std::result::Result<(), String> {
+fn guarded(
+    limit: Duration,
+    body: impl FnOnce() -> std::result::Result<(), String>,
+) -> std::result::Result<(), String> {
     watch_lifeline();
-    let _limit = limit_time();
+    let _limit = limit_time(limit);
     prepare().map_err(|error| error.to_string())?;
     let outcome = catch_unwind(AssertUnwindSafe(body));
     if !matches!(outcome, Ok(Ok(()))) {
@@ -230,14 +236,13 @@ fn watch_lifeline() {
     });
 }
 
-/// Ends this process after [`TEST_LIMIT`], unless what is returned is dropped before. Programs that stay for
-/// people set `KEEP`.
-fn limit_time() -> mpsc::Sender<()> {
+/// Ends this process after that time, unless what is returned is dropped before.
+fn limit_time(limit: Duration) -> mpsc::Sender<()> {
     let (sender, receiver) = mpsc::channel::<()>();
     std::thread::spawn(move || {
         let keep = std::env::var_os("KEEP").is_some();
-        if receiver.recv_timeout(TEST_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) && !keep {
-            let _ = writeln!(std::io::stderr(), "took longer than {TEST_LIMIT:?}");
+        if receiver.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) && !keep {
+            let _ = writeln!(std::io::stderr(), "took longer than {limit:?}");
             show_what_is_known();
             std::process::exit(124);
         }

@@ -1,0 +1,153 @@
+//! New connections a second through the director, beside the least that can be written by hand, and routing.
+
+use crate::Outcome;
+use crate::figures::{Samples, print_table};
+use crate::hammer::{Count, Sink, hammer};
+
+use lab::{Director, Host, Lab, baseline};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 35);
+
+const PORT: u16 = 25;
+
+const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 2)];
+
+/// Times that each way has its turn.
+const ROUNDS: usize = 10;
+
+/// How long a turn is, and before it the time until everything is warm.
+const SLOT: Duration = Duration::from_millis(1000);
+const WARM: Duration = Duration::from_millis(150);
+
+/// A way from the clients to the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Routing,
+    ByHand,
+    Director { accounting: bool, persistence: bool },
+}
+
+/// The ways, in the order of their turns. The one by hand is there twice: the difference is the run's error.
+const WAYS: [(&str, Way); 7] = [
+    ("plain routing", Way::Routing),
+    ("nft by hand", Way::ByHand),
+    ("nft by hand, once more", Way::ByHand),
+    ("director, accounting off", Way::Director { accounting: false, persistence: false }),
+    ("director", Way::Director { accounting: true, persistence: false }),
+    ("director, persistence, accounting off", Way::Director { accounting: false, persistence: true }),
+    ("director, persistence", Way::Director { accounting: true, persistence: true }),
+];
+
+/// What all are compared with, in [`WAYS`].
+const BASE: usize = 1;
+
+/// What was measured of a way.
+#[derive(Default)]
+struct Figures {
+    /// Connections a second.
+    rate: Samples,
+    /// Microseconds of CPU time a connection, on the clients' side.
+    cpu: Samples,
+    /// Beside the base in the same round.
+    rate_ratio: Samples,
+    cpu_ratio: Samples,
+}
+
+impl Figures {
+    fn add(&mut self, count: &Count, base: &Count) {
+        self.rate.add(count.rate());
+        self.cpu.add(count.cpu_each());
+        self.rate_ratio.add(count.rate() / base.rate());
+        self.cpu_ratio.add(count.cpu_each() / base.cpu_each());
+    }
+}
+
+/// Lets all ways take turns, and prints what they carried.
+pub(crate) fn measure(lab: &Lab) -> Outcome {
+    let host = &lab.directors()[0];
+    lab.client().host().run("ip route add 10.0.1.0/24 via 192.168.1.33")?;
+    let _sinks = lab.servers().iter().map(|server| Sink::start(server, PORT)).collect::<Outcome<Vec<_>>>()?;
+    let sources: Vec<_> = (101..=116).map(|host| SocketAddrV4::new([192, 168, 1, host].into(), 0)).collect();
+
+    let mut figures = WAYS.map(|_| Figures::default());
+    let mut failed = 0;
+    for _ in 0..ROUNDS {
+        let round =
+            WAYS.iter().map(|(_, way)| way.carry(lab, host, &sources)).collect::<Outcome<Vec<_>>>()?;
+        for (figures, count) in figures.iter_mut().zip(&round) {
+            figures.add(count, &round[BASE]);
+            failed += count.failed;
+        }
+    }
+
+    println!("\nNew connections, from 16 clients to one service with two servers; {ROUNDS} rounds");
+    let row = |((name, _), figures): (&(&str, Way), &Figures)| {
+        let mut row = vec![(*name).to_owned(), format!("{:.0}", figures.rate.median())];
+        row.extend(beside(&figures.rate_ratio));
+        row.push(format!("{:.2}", figures.cpu.median()));
+        row.extend(beside(&figures.cpu_ratio));
+        row
+    };
+    print_table(
+        &["", "connections/s", "ratio", "middle half", "CPU us each", "ratio", "middle half"],
+        &WAYS.iter().zip(&figures).map(row).collect::<Vec<_>>(),
+    );
+    if failed > 0 {
+        println!("  {failed} connections failed or lost a packet: read these figures with suspicion");
+    }
+    Ok(())
+}
+
+/// The median, and the quartiles.
+fn beside(ratio: &Samples) -> [String; 2] {
+    let (low, high) = (ratio.percentile(25), ratio.percentile(75));
+    [format!("{:.3}", ratio.median()), format!("{low:.3} - {high:.3}")]
+}
+
+impl Way {
+    /// Sets it up, lets it carry connections for a [`SLOT`], and removes it.
+    fn carry(self, lab: &Lab, host: &Host, sources: &[SocketAddrV4]) -> Outcome<Count> {
+        let director = self.set_up(lab, host)?;
+        let targets = match self {
+            Self::Routing => SERVERS.map(|server| SocketAddrV4::new(server, PORT)).to_vec(),
+            Self::ByHand | Self::Director { .. } => vec![SocketAddrV4::new(VIP, PORT)],
+        };
+        host.run("conntrack -F")?;
+        let count = hammer(lab.client().host(), sources, &targets, WARM, SLOT)?;
+        if let Some(mut director) = director {
+            director.stop()?;
+            director.flush()?;
+        }
+        baseline::remove(host, VIP.into())?;
+        Ok(count)
+    }
+
+    fn set_up(self, lab: &Lab, host: &Host) -> Outcome<Option<Director>> {
+        match self {
+            Self::Routing => baseline::route(host)?,
+            Self::ByHand => {
+                // The director leaves it as it was told.
+                host.set("net.netfilter.nf_conntrack_acct", "0")?;
+                baseline::balance_by_hand(host, VIP.into(), &[PORT], &SERVERS.map(IpAddr::from))?;
+            }
+            Self::Director { accounting, persistence } => {
+                let persistence = if persistence { "persistence: { timeout: 10m }" } else { "" };
+                let configuration = lab.configuration(&format!(
+                    "
+                    services:
+                      smtp:
+                        vip: {VIP}
+                        ports: {{ tcp: {PORT} }}
+                        {persistence}
+                        servers: {{ exchange1: {{}}, exchange2: {{}} }}
+                    kernel: {{ accounting: {accounting} }}
+                    "
+                ));
+                return Ok(Some(lab.start_director(host.name(), &configuration)?));
+            }
+        }
+        Ok(None)
+    }
+}

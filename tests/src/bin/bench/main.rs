@@ -1,0 +1,30 @@
+//! `make bench`: how the director grows, and what a connection through it costs. docs/benchmarks.md says what each
+//! figure means. Everything is measured side by side in one run: shared machines differ from minute to minute.
+#![expect(clippy::print_stdout, reason = "it prints tables")]
+
+mod connections;
+mod daemon;
+mod figures;
+mod growth;
+mod hammer;
+
+use lab::{Lab, sandbox};
+use std::error::Error;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    sandbox::main(|| {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        println!(
+            "{} cores, kernel {}. This takes about three minutes.",
+            available_parallelism()?,
+            kernel.trim()
+        );
+        let lab = Lab::exchange()?;
+        growth::measure(&lab)?;
+        connections::measure(&lab)
+    })
+}
