@@ -113,23 +113,27 @@ pub enum AddressError {
 pub struct Addresses {
     handle: Handle,
     changed: Arc<Notify>,
-    /// Serve the socket; end with this value.
+    /// Serve the sockets; end with this value.
     _tasks: JoinSet<()>,
 }
 
 impl Addresses {
-    /// Opens a socket, and listens for changes from now on. Must be called within a tokio runtime.
+    /// Opens its sockets, and listens for changes from now on. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The kernel gives no socket.
     pub fn open() -> Result<Self, AddressError> {
         let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-        let (connection, handle, mut messages) =
+        // Two sockets: a flood of notifications fills the receive buffer of theirs, and an answer that finds no room
+        // is lost for good.
+        let (notifications, _, mut messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(AddressError::Open)?;
+        let (requests, handle, _) = rtnetlink::new_connection().map_err(AddressError::Open)?;
         let changed = Arc::new(Notify::new());
         let notify = Arc::clone(&changed);
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection);
+        tasks.spawn(notifications);
+        tasks.spawn(requests);
         tasks.spawn(async move {
             // What a message says does not matter, nor how many there are, nor that some were lost.
             while messages.next().await.is_some() {

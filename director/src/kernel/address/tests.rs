@@ -179,3 +179,29 @@ fn notices_what_others_do() {
         })
     });
 }
+
+#[test]
+fn a_flood_of_changes_costs_no_answer() {
+    sandbox::test(|| {
+        on_interfaces(async |addresses: Addresses| {
+            let flood: String = (0..8000)
+                .map(|it| format!("address add 10.7.{}.{}/32 dev public0\n", it / 250, it % 250 + 1))
+                .collect();
+            let file = std::env::temp_dir().join("flood");
+            std::fs::write(&file, flood)?;
+            let mut others = Command::new("ip").arg("-batch").arg(&file).spawn()?;
+            let vip = at("192.168.1.35@public0");
+            while others.try_wait()?.is_none() {
+                // Nobody reads meanwhile, and notifications fill the socket.
+                std::thread::sleep(Duration::from_millis(20));
+                let asked = async {
+                    addresses.add(vip.0, &vip.1).await?;
+                    addresses.list().await?;
+                    addresses.remove(vip.0, &vip.1).await
+                };
+                tokio::time::timeout(Duration::from_secs(20), asked).await??;
+            }
+            Ok(())
+        })
+    });
+}
