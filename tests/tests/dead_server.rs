@@ -133,6 +133,34 @@ fn connections_of_a_removed_server_go_on_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_server_that_moves_to_another_address_is_another_server() {
+    lab::test(|| {
+        let lab = Lab::new(&["exchange1", "exchange2", "exchange3"])?;
+        let _servers = lab.start_servers()?;
+        let text = configuration(&lab, "");
+        let text = text.replace("  exchange3: { addresses: [10.0.1.3, \"fd00:2::3\"] }\n", "");
+        let director = lab.start_director("lb1", &text)?;
+        for vip in [VIP, VIP6] {
+            director.reload(&text)?;
+            let target = Target::ports(vip, &[80, 443]);
+            let hold = lab.client().hold(&target, 20)?;
+            assert_eq!((hold.so_far().by("exchange1"), hold.so_far().by("exchange2")), (10, 10));
+            director.reload(&text.replace("10.0.1.1, \"fd00:2::1\"", "10.0.1.3, \"fd00:2::3\""))?;
+            let tally = lab.client().visit(&target, 20)?;
+            assert_eq!(
+                [tally.by("exchange2"), tally.by("exchange3"), tally.failed()],
+                [10, 10, 0],
+                "{tally}"
+            );
+            eventually(LIMIT, "its connections end", || hold.so_far().failed() >= 10)?;
+            hold.more(100)?;
+            assert_eq!(hold.stop()?.failed(), 10);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_udp_client_that_keeps_its_port_gets_another_server() {
     lab::test(|| {
         let lab = Lab::exchange()?;

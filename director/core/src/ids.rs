@@ -8,6 +8,7 @@ use crate::model::Model;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 /// Identifies a real server of a service (or the one behind a management address) in the ct mark:
 /// `0x80000000 | service << 12 | server`. Bits 27 to 30 are zero.
@@ -61,7 +62,14 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     number: ServiceNumber,
-    servers: BTreeMap<String, u16>,
+    servers: BTreeMap<String, Machine>,
+}
+
+/// The machine behind a server's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Machine {
+    number: u16,
+    addresses: Vec<IpAddr>,
 }
 
 /// There are more names than numbers.
@@ -77,19 +85,22 @@ const MAX_SERVER: u16 = 0xfff;
 
 impl Registry {
     /// Gives every service, server and management address of the model a number. Those that have one keep it,
-    /// also while they are not configured: a server that comes back finds its connections. Only when numbers run
-    /// out, names that are no longer configured are forgotten.
+    /// also while they are not configured: a server that comes back finds its connections. A server that has moved
+    /// to another address is another machine with another number. Only when numbers run out, names that are no
+    /// longer configured are forgotten.
     ///
     /// # Errors
     /// The model itself has more names than there are numbers.
     pub fn assign(&mut self, model: &Model) -> Result<(), Exhausted> {
-        let mut wanted: BTreeMap<String, BTreeSet<&str>> = model
-            .services
-            .iter()
-            .map(|(name, service)| (name.clone(), service.servers.keys().map(String::as_str).collect()))
-            .collect();
-        for (name, management) in &model.management {
-            wanted.insert(management_key(name), BTreeSet::from([management.server.as_str()]));
+        let mut wanted: BTreeMap<String, BTreeMap<&str, &[IpAddr]>> = BTreeMap::new();
+        for (name, service) in &model.services {
+            let servers = service.servers.values();
+            let servers = servers.map(|server| (server.name.as_str(), server.addresses.as_slice()));
+            wanted.insert(name.clone(), servers.collect());
+        }
+        for (name, it) in &model.management {
+            let server = (it.server.as_str(), std::slice::from_ref(&it.address));
+            wanted.insert(management_key(name), BTreeMap::from([server]));
         }
         let mut used: BTreeSet<u16> = self.services.values().map(|entry| entry.number.0).collect();
         if self.services.keys().filter(|name| !wanted.contains_key(*name)).count() + wanted.len()
@@ -123,8 +134,8 @@ impl Registry {
         self.services.get(service)?.server(server)
     }
 
-    /// Servers that have a number but are not in `model`: service, server and id. Management addresses stand under
-    /// a name that no service can have.
+    /// Servers that have a number but are not in `model`: service, server and id. Management addresses, and servers
+    /// at the address they had before they moved, stand under names that none in `model` can have.
     pub fn unconfigured<'a>(
         &'a self,
         model: &'a Model,
@@ -135,8 +146,8 @@ impl Registry {
         };
         self.services.iter().flat_map(move |(service, entry)| {
             let servers = entry.servers.iter().filter(move |(server, _)| !configured(service, server));
-            servers.map(|(server, number)| {
-                (service.as_str(), server.as_str(), entry.number.destination(*number))
+            servers.map(|(server, machine)| {
+                (service.as_str(), server.as_str(), entry.number.destination(machine.number))
             })
         })
     }
@@ -149,29 +160,66 @@ impl Registry {
 }
 
 impl Entry {
-    fn assign(&mut self, service: &str, servers: &BTreeSet<&str>) -> Result<(), Exhausted> {
-        let forgotten = self.servers.keys().filter(|name| !servers.contains(name.as_str())).count();
-        if forgotten + servers.len() > usize::from(MAX_SERVER) {
-            self.servers.retain(|name, _| servers.contains(name.as_str()));
+    fn assign(&mut self, service: &str, servers: &BTreeMap<&str, &[IpAddr]>) -> Result<(), Exhausted> {
+        for (server, addresses) in servers {
+            self.find(server, addresses);
         }
-        let used: BTreeSet<u16> = self.servers.values().copied().collect();
+        let forgotten = self.servers.keys().filter(|name| !servers.contains_key(name.as_str())).count();
+        if forgotten + servers.len() > usize::from(MAX_SERVER) {
+            self.servers.retain(|name, _| servers.contains_key(name.as_str()));
+        }
+        let used: BTreeSet<u16> = self.servers.values().map(|machine| machine.number).collect();
         let mut free = (1..=MAX_SERVER).filter(|number| !used.contains(number));
-        for server in servers {
-            if !self.servers.contains_key(*server) {
+        for (server, addresses) in servers {
+            let addresses = addresses.to_vec();
+            if let Some(machine) = self.servers.get_mut(*server) {
+                machine.addresses = addresses;
+            } else {
                 let number = free.next().ok_or_else(|| Exhausted(format!("{service}/{server}")))?;
-                self.servers.insert((*server).to_owned(), number);
+                self.servers.insert((*server).to_owned(), Machine { number, addresses });
             }
         }
         Ok(())
     }
 
+    /// Sees to it that the machine at these addresses has the server's name, or none if it is new.
+    fn find(&mut self, server: &str, addresses: &[IpAddr]) {
+        if self.servers.get(server).is_none_or(|machine| machine.may_have(addresses)) {
+            return;
+        }
+        if let Some(machine) = self.servers.remove(server) {
+            self.servers.insert(former_key(server, &machine.addresses), machine);
+        }
+        if let Some(machine) = self.servers.remove(&former_key(server, addresses)) {
+            self.servers.insert(server.to_owned(), machine);
+        }
+    }
+
     fn server(&self, server: &str) -> Option<DestinationId> {
-        self.servers.get(server).map(|number| self.number.destination(*number))
+        self.servers.get(server).map(|machine| self.number.destination(machine.number))
+    }
+}
+
+impl Machine {
+    /// True if it is the one at these addresses: it may have got or lost one of either family, not changed it.
+    fn may_have(&self, addresses: &[IpAddr]) -> bool {
+        let changed = |address: &&IpAddr| {
+            let mut same_family = addresses.iter().filter(|it| it.is_ipv6() == address.is_ipv6()).peekable();
+            same_family.peek().is_some() && !same_family.any(|it| it == *address)
+        };
+        self.addresses.iter().any(|address| addresses.contains(address))
+            && !self.addresses.iter().any(|address| changed(&address))
     }
 }
 
 fn management_key(name: &str) -> String {
     format!("{MANAGEMENT}{name}")
+}
+
+/// A space can't stand in a server's name.
+fn former_key(server: &str, addresses: &[IpAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    format!("{server} at {}", addresses.join(","))
 }
 
 #[cfg(test)]
@@ -185,8 +233,9 @@ mod tests {
         );
         let servers: BTreeSet<&str> =
             services.iter().flat_map(|(_, servers)| servers.iter().copied()).collect();
-        for (number, server) in servers.iter().enumerate() {
-            text += &format!("  {server}: {{address: 10.0.1.{}}}\n", number + 1);
+        for server in &servers {
+            let host = server.bytes().map(u32::from).sum::<u32>() % 200 + 1;
+            text += &format!("  {server}: {{address: 10.0.1.{host}}}\n");
         }
         text += "services:\n";
         for (port, (service, servers)) in services.iter().enumerate() {
@@ -225,6 +274,31 @@ mod tests {
         registry.assign(&model(&[("mail", &["a", "c", "b"])])).unwrap();
         assert_eq!(registry.server("mail", "b"), before);
         assert_ne!(registry.server("mail", "c"), before);
+    }
+
+    #[test]
+    fn a_server_that_moves_is_another_one() {
+        let at = |address: &str| {
+            let mut model = model(&[("mail", &["a", "b"])]);
+            let addresses = address.split(',').map(|it| it.parse().unwrap()).collect();
+            model.services.get_mut("mail").unwrap().servers.get_mut("a").unwrap().addresses = addresses;
+            model
+        };
+        let mut registry = Registry::default();
+        let mut number = |model: &Model| {
+            registry.assign(model).unwrap();
+            let gone: Vec<_> = registry.unconfigured(model).map(|(_, _, id)| id).collect();
+            (registry.server("mail", "a").unwrap(), gone)
+        };
+        let (here, none) = number(&at("10.0.1.1"));
+        assert!(none.is_empty());
+        let (there, gone) = number(&at("10.0.1.9"));
+        assert!(there != here && gone == [here]);
+        assert_eq!(number(&at("10.0.1.9,fd00::9")), (there, vec![here]), "another family is no move");
+        assert_eq!(number(&at("fd00::9")), (there, vec![here]));
+        let (third, gone) = number(&at("10.0.1.9,fd00::8"));
+        assert!(![here, there].contains(&third) && gone == [here, there]);
+        assert_eq!(number(&at("10.0.1.1")), (here, vec![third, there]), "it is back, and finds its number");
     }
 
     #[test]
