@@ -215,7 +215,15 @@ impl<K: Kernel> Dataplane<K> {
                 connections.retire(map, &key, packets);
             }
         }
-        self.kernel.apply(transaction).map_err(SyncError::Kernel)
+        self.kernel.apply(transaction).map_err(SyncError::Kernel)?;
+        for operation in &transaction.operations {
+            if let Operation::AddElements { map, elements, .. } = operation
+                && counting.contains(&map.as_str())
+            {
+                elements.iter().for_each(|(key, _)| connections.begin(map, key));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -56,6 +56,11 @@ impl Connections {
     /// Takes the last reading of an element over that goes now.
     pub fn retire(&mut self, map: &str, key: &Key, packets: u64) {
         self.count(map, key, packets);
+        self.begin(map, key);
+    }
+
+    /// An element was made, and counts from zero: somebody else may have removed the one of the last reading.
+    pub fn begin(&mut self, map: &str, key: &Key) {
         let Some((id, port)) = identify(key) else { return };
         if let Some(ports) = self.seen.get_mut(map).and_then(|readings| readings.get_mut(&id)) {
             ports.remove(&port);

@@ -224,6 +224,23 @@ fn counts_of_a_drained_server_are_taken_over_before_its_element_goes() {
 }
 
 #[test]
+fn counts_go_on_after_somebody_else_removed_everything() {
+    let mut registry = Registry::default();
+    let wanted = wanted(&text(1), &mut registry);
+    let mut running = running(&wanted);
+    let key = Key::of([Datum::Mark(registry.server("s1", "a").unwrap().get())]);
+    running.kernel().packets.insert(key.clone(), 7);
+    running.dataplane.count(&mut running.connections).unwrap();
+    running.kernel().fake.apply(&removal()).unwrap();
+    running.dataplane.distrust();
+    running.sync(&wanted).unwrap();
+    running.kernel().packets.insert(key, 9);
+    running.dataplane.count(&mut running.connections).unwrap();
+    let id = registry.server("s1", "a").unwrap().get();
+    assert_eq!(running.connections.total(id), 16, "the new element counts from zero");
+}
+
+#[test]
 fn removal_leaves_nothing() {
     let wanted = wanted(&text(3), &mut Registry::default());
     let mut running = running(&wanted);
