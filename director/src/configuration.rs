@@ -55,6 +55,18 @@ pub enum LoadError {
 }
 
 impl Configuration {
+    /// As [`Self::load`], but of a regular file only: reading from a pipe may take forever.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn reload(path: &Path, node: &str) -> Result<Self, LoadError> {
+        let failed = |source| LoadError::Read { path: path.to_owned(), source };
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(std::io::Error::other("not a regular file")));
+        }
+        Self::load(path, node)
+    }
+
     /// Reads and checks the file; `node` is this director's name.
     ///
     /// # Errors
@@ -88,4 +100,15 @@ pub fn read(path: &Path) -> Result<String, LoadError> {
         return Err(LoadError::Length(path.to_owned()));
     }
     String::from_utf8(bytes).map_err(|_| LoadError::Encoding(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_loaded_again() {
+        let error = Configuration::reload(Path::new("/dev/null"), "lb1").unwrap_err();
+        assert_eq!(error.to_string(), "/dev/null: not a regular file");
+    }
 }

@@ -20,6 +20,7 @@ mod picture;
 mod purge;
 mod reconcile;
 mod requests;
+mod words;
 
 use crate::command::Command;
 use crate::configuration::Configuration;
@@ -48,7 +49,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::block_in_place;
 
 /// How often settings and timers are looked at, and how soon a failed run is tried again.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(500);
 
 /// What the loop can't start without.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +271,7 @@ impl Control {
             }
             self.counting.poll(&mut self.conntrack);
         });
+        self.counting.counted();
     }
 
     fn save_traffic(&mut self) {

@@ -1,6 +1,7 @@
 //! Keeps the VIPs and the virtual gateway on their interfaces, and tells the neighbours.
 
 use super::memory::{Memory, OwnAddresses};
+use super::words::some_of;
 use crate::kernel::address::{AddressChange, AddressError, Addresses, plan};
 use crate::status::AddressStatus;
 use director_core::model::{Model, Node};
@@ -82,11 +83,18 @@ impl AddressKeeper {
             AddressChange::Remove { .. } => None,
         }));
         memory.set_addresses(ours.clone()).map_err(|error| error.to_string())?;
+        let mut done = Vec::new();
         for change in changes {
             match self.carry_out(&change, &mut ours).await {
-                Ok(repaired) => kept.repaired += u64::from(repaired),
+                Ok(repaired) => {
+                    kept.repaired += u64::from(repaired);
+                    done.push(words(&change));
+                }
                 Err(error) => kept.errors.push(error.to_string()),
             }
+        }
+        if !done.is_empty() {
+            tracing::info!("addresses: {}", some_of(&done));
         }
         memory.set_addresses(ours).map_err(|error| error.to_string())?;
         let present: BTreeSet<(IpAddr, String)> = present.into_iter().collect();
@@ -151,15 +159,20 @@ impl AddressKeeper {
                 for at in [now, now + AGAIN] {
                     self.announcements.push((at, interface.clone(), *address));
                 }
-                tracing::info!(%address, interface, "address added");
                 Ok(!self.placed.insert((*address, interface.clone())))
             }
             AddressChange::Remove { address, interface } => {
                 self.kernel.remove(*address, interface).await?;
                 ours.remove(&(*address, interface.clone()));
-                tracing::info!(%address, interface, "address removed");
                 Ok(false)
             }
         }
+    }
+}
+
+fn words(change: &AddressChange) -> String {
+    match change {
+        AddressChange::Add { address, interface } => format!("{address} added to {interface}"),
+        AddressChange::Remove { address, interface } => format!("{address} removed from {interface}"),
     }
 }

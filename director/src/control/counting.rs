@@ -20,7 +20,7 @@ const GAP: Duration = Duration::from_millis(500);
 pub(super) struct Counting {
     connections: Connections,
     flows: Flows,
-    polled: Option<Instant>,
+    counted: Option<Instant>,
     cost: Duration,
 }
 
@@ -28,7 +28,7 @@ impl Counting {
     /// Goes on from what an earlier run has counted.
     pub(super) fn resume(traffic: Traffic) -> Self {
         let flows = Flows::resume(traffic.totals);
-        Self { connections: traffic.connections, flows, polled: None, cost: Duration::ZERO }
+        Self { connections: traffic.connections, flows, counted: None, cost: Duration::ZERO }
     }
 
     pub(super) fn connections(&mut self) -> &mut Connections {
@@ -48,25 +48,31 @@ impl Counting {
         Traffic { connections: self.connections.clone(), totals: self.flows.totals().clone() }
     }
 
-    /// True if it is time for [`Self::poll`]. Dumps of a large table come less often.
+    /// All counters have been read.
+    pub(super) fn counted(&mut self) {
+        self.counted = Some(Instant::now());
+    }
+
+    /// True if it is time to read all counters. Dumps of a large table come less often.
     pub(super) fn due(&self, now: Instant) -> bool {
-        self.polled.is_none_or(|polled| now >= polled + PERIOD.max(self.cost * DUTY))
+        self.counted.is_none_or(|counted| now >= counted + PERIOD.max(self.cost * DUTY))
     }
 
     /// True if the figures are too old to be shown.
     pub(super) fn stale(&self, now: Instant) -> bool {
-        self.polled.is_none_or(|polled| now >= polled + GAP.max(self.cost * DUTY))
+        self.counted.is_none_or(|counted| now >= counted + GAP.max(self.cost * DUTY))
     }
 
-    /// Dumps the director's connections.
-    pub(super) fn poll(&mut self, conntrack: &mut Conntrack) {
+    /// Dumps the director's connections; false if that failed, and the figures are the old ones.
+    pub(super) fn poll(&mut self, conntrack: &mut Conntrack) -> bool {
         let start = Instant::now();
         let mut dump = self.flows.dump();
-        match conntrack.dump(DestinationId::FLAG, DestinationId::FLAG, |flow| dump.add(flow)) {
+        let dumped = conntrack.dump(DestinationId::FLAG, DestinationId::FLAG, |flow| dump.add(flow));
+        match &dumped {
             Ok(()) => dump.finish(),
             Err(error) => tracing::warn!(%error, "can't dump connections; their figures stay"),
         }
         self.cost = start.elapsed();
-        self.polled = Some(Instant::now());
+        dumped.is_ok()
     }
 }

@@ -1,5 +1,6 @@
 //! What the control loop knows of the past: figures for the status, and when somebody else changed the ruleset.
 
+use super::words::some_of;
 use crate::status::ReconcileStatus;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ impl History {
         if let Some(took) = took {
             reconcile.last_seconds = took.as_secs_f64();
         }
-        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        let error = (!errors.is_empty()).then(|| some_of(errors));
         match (&reconcile.error, &error) {
             (before, Some(error)) if before.as_ref() != Some(error) => {
                 tracing::error!("can't reconcile: {error}")

@@ -3,12 +3,13 @@
 
 use super::addresses::{self, AddressKeeper};
 use super::memory::Memory;
+use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{Dataplane, Kernel};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
-use crate::state::StateError;
+use crate::state::{self, StateError};
 use crate::status::SettingStatus;
 use crate::targets;
 use director_core::availability::Override;
@@ -94,6 +95,8 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
 /// # Errors
 /// See [`OfflineError`]. What could be removed is.
 pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
+    // A running director would put everything back, wherever its socket is.
+    let _lock = state::lock(state_dir)?;
     let (mut memory, _) = Memory::open(state_dir)?;
     let before = memory.addresses().len();
     let mut kernel = Dataplane::new(NftKernel::open()?);
@@ -102,7 +105,7 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
     kernel.remove()?;
     match errors.as_slice() {
         [] => Ok(before - memory.addresses().len()),
-        errors => Err(OfflineError::AddressesStay(errors.join("; "))),
+        errors => Err(OfflineError::AddressesStay(some_of(errors))),
     }
 }
 
@@ -132,4 +135,18 @@ fn ruleset(
     let mut layout = Layout::new(&configuration.model, slots, None);
     layout.adopt(observed);
     plan::ruleset(&layout, &configuration.model, &configuration.node, registry, servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn flushing_is_refused_while_a_director_has_the_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = state::lock(folder.path()).unwrap();
+        let error = flush(folder.path()).await.unwrap_err();
+        assert!(matches!(error, OfflineError::State(StateError::Locked(_))), "{error}");
+        drop(held);
+    }
 }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::block_in_place;
 
+/// So many destinations are flushed without asking which of them have connections.
+const FEW: usize = 8;
+
 /// What may have changed.
 #[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
@@ -117,7 +120,12 @@ impl Control {
             return;
         }
         self.counting.poll(&mut self.conntrack);
-        for id in self.counting.flows().destinations().filter(|id| gone.contains(id)) {
+        let gone: Vec<u32> = self.counting.flows().destinations().filter(|id| gone.contains(id)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        tracing::info!(servers = gone.len(), "ending connections of servers that are no longer configured");
+        for id in gone {
             self.purge.add(id, Instant::now());
         }
         self.flush_connections();
@@ -125,9 +133,15 @@ impl Control {
 
     /// Ends the connections whose time has come.
     pub(super) fn flush_connections(&mut self) {
-        for id in self.purge.take(Instant::now()) {
+        let mut due = self.purge.take(Instant::now());
+        // Each flush walks the whole table: of many, find those that have connections in one walk.
+        if due.len() > FEW && self.counting.poll(&mut self.conntrack) {
+            let having: BTreeSet<u32> = self.counting.flows().destinations().collect();
+            due.retain(|id| having.contains(id));
+        }
+        for id in due {
             match self.conntrack.flush_mark(id, u32::MAX) {
-                Ok(()) => tracing::info!(destination = format!("0x{id:08x}"), "connections ended"),
+                Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
                 Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
             }
         }

@@ -63,7 +63,7 @@ impl Control {
     }
 
     async fn try_reload(&mut self) -> Result<(), CommandError> {
-        let configuration = block_in_place(|| Configuration::load(&self.options.config, &self.node_name))
+        let configuration = block_in_place(|| Configuration::reload(&self.options.config, &self.node_name))
             .map_err(|error| CommandError::Configuration(error.to_string()))?;
         if configuration.model.api != self.configuration.model.api {
             let error = "what stands under `api` can't change while the director runs: restart it \
