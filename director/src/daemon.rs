@@ -42,14 +42,15 @@ pub enum DaemonError {
 /// # Errors
 /// Nothing that was in the kernel before has changed if the configuration does not hold.
 pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
+    // Before anything that takes time: a SIGHUP without a handler would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signal)?;
+    let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signal)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?;
     let node = node_name(options.node.as_deref())?;
     let configuration = Configuration::load(&options.config, &node)?;
     // A second director finds out here, before it touches anything.
     let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;
-    let hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signal)?;
-    let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signal)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?;
     raise_file_limit();
 
     let (targets, probed) = watch::channel(health::Targets::default());
