@@ -11,7 +11,7 @@ mod rule;
 pub use element::{Datum, Element, ElementData, Key, KeyPart, Verdict};
 pub use map::{DataType, Map, MapData, MapSpec};
 pub use rule::{
-    Dnat, Expression, Family, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector, Statement,
+    Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector, Statement,
 };
 
 use std::collections::BTreeMap;

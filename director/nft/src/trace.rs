@@ -4,6 +4,7 @@
 //! forward and postrouting. The tracer keeps what the kernel keeps from packet to packet: where each generator
 //! stands, and the elements of dynamic maps with their time-outs. Its clock is the caller's `now`.
 
+mod hash;
 mod memory;
 mod packet;
 mod walk;

@@ -1,7 +1,7 @@
 use super::{Fake, Reason};
 use crate::ir::{
-    BaseChain, ChainKind, DataType, Datum, Element, ElementData, Expression, Hook, Key, KeyPart, MapData,
-    MapSpec, MarkTarget, Rule, Selector, Statement, Verdict,
+    BaseChain, ChainKind, DataType, Datum, Element, ElementData, Expression, Hook, Jhash, Key, KeyPart,
+    MapData, MapSpec, MarkTarget, Rule, Selector, Statement, Verdict,
 };
 use crate::observed::Observed;
 use crate::transaction::{Operation, Transaction};
@@ -94,6 +94,8 @@ fn refusal(operations: Vec<Operation>) -> Reason {
 #[test]
 fn refusals() {
     let set_meta = |value| Statement::SetMark { target: MarkTarget::Meta, value };
+    let jhash = |key, modulus, offset| set_meta(Expression::Jhash(Jhash { key, modulus, seed: 1, offset }));
+    let client = Selector::Ip4Saddr { prefix: 24 };
     let missing = |what: &str| Reason::Missing(what.to_owned());
     let exists = |what: &str| Reason::Exists(what.to_owned());
     let busy = |what: &str| Reason::Busy(what.to_owned());
@@ -139,6 +141,10 @@ fn refusals() {
             set_meta(Expression::Map { key: vec![Selector::CtMark], map: "verdicts".to_owned() }),
         )],
         vec![rule("free", set_meta(Expression::Field(Selector::ThDport)))],
+        vec![rule("free", jhash(vec![], 2, 0))],
+        vec![rule("free", jhash(vec![client], 0, 0))],
+        vec![rule("free", jhash(vec![client], 1, u32::MAX))],
+        vec![rule("free", jhash(vec![client, Selector::Ip6Daddr], 2, 0))],
         vec![rule(
             "free",
             Statement::Delete { map: "verdicts".to_owned(), key: vec![Selector::CtMark], data: None },

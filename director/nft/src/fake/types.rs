@@ -2,10 +2,11 @@
 
 use super::{Reason, check_target, missing_map};
 use crate::ir::{
-    DataType, Datum, Dnat, Element, ElementData, Expression, Family, Key, KeyPart, Map, MapData, MapSpec,
-    Match, Rule, Ruleset, Selector, Statement,
+    DataType, Datum, Dnat, Element, ElementData, Expression, Family, Jhash, Key, KeyPart, Map, MapData,
+    MapSpec, Match, Rule, Ruleset, Selector, Statement,
 };
 use crate::render;
+use std::collections::BTreeSet;
 
 /// `NFT_USERDATA_MAXLEN` and what nft lets through.
 const COMMENT_MAX: usize = 128;
@@ -74,8 +75,14 @@ fn statement(ruleset: &Ruleset, statement: &Statement) -> Result<(), Reason> {
                 )
             }
             Expression::Numgen(numgen) => {
-                let fits = numgen.modulus > 0 && numgen.modulus.checked_add(numgen.offset).is_some();
-                check(fits, "modulus and offset of numgen")
+                check(fits(numgen.modulus, numgen.offset), "modulus and offset of numgen")
+            }
+            Expression::Jhash(Jhash { key, modulus, seed: _, offset }) => {
+                check(!key.is_empty(), "jhash of nothing")?;
+                let families: BTreeSet<Family> =
+                    key.iter().filter_map(|selector| selector.family()).collect();
+                check(families.len() <= 1, "jhash of fields that no packet has together")?;
+                check(fits(*modulus, *offset), "modulus and offset of jhash")
             }
         },
         Statement::Update { map, key, timeout, data } => {
@@ -97,6 +104,11 @@ fn statement(ruleset: &Ruleset, statement: &Statement) -> Result<(), Reason> {
         }
         Statement::Masquerade | Statement::Reject(_) | Statement::Counter => Ok(()),
     }
+}
+
+/// True if the numbers below `modulus` are some, and stay within 32 bits with `offset` added.
+fn fits(modulus: u32, offset: u32) -> bool {
+    modulus > 0 && modulus.checked_add(offset).is_some()
 }
 
 fn condition(condition: &Match) -> Result<(), Reason> {

@@ -95,7 +95,10 @@ impl Statement {
             Self::Match(Match::Value { selector, .. } | Match::Prefix { selector, .. })
             | Self::SetMark { value: Expression::Field(selector), .. } => (&[], Some(*selector)),
             Self::Vmap { key, .. }
-            | Self::SetMark { value: Expression::Map { key, .. }, .. }
+            | Self::SetMark {
+                value: Expression::Map { key, .. } | Expression::Jhash(Jhash { key, .. }),
+                ..
+            }
             | Self::Dnat(Dnat { key, .. }) => (key, None),
             Self::Update { key, data, .. } | Self::Delete { key, data, .. } => (key, *data),
             Self::Match(_)
@@ -175,6 +178,8 @@ pub enum Selector {
     },
     /// `ip6 daddr`
     Ip6Daddr,
+    /// `th sport`: source port of tcp or udp.
+    ThSport,
     /// `th dport`: destination port of tcp or udp.
     ThDport,
 }
@@ -188,7 +193,7 @@ impl Selector {
             Self::MetaMark | Self::CtMark => DataType::Mark,
             Self::Ip4Saddr { .. } | Self::Ip4Daddr => DataType::Ipv4Addr,
             Self::Ip6Saddr { .. } | Self::Ip6Daddr => DataType::Ipv6Addr,
-            Self::ThDport => DataType::InetService,
+            Self::ThSport | Self::ThDport => DataType::InetService,
         }
     }
 
@@ -198,7 +203,9 @@ impl Selector {
         match self {
             Self::Ip4Saddr { .. } | Self::Ip4Daddr => Some(Family::V4),
             Self::Ip6Saddr { .. } | Self::Ip6Daddr => Some(Family::V6),
-            Self::Nfproto | Self::L4Proto | Self::MetaMark | Self::CtMark | Self::ThDport => None,
+            Self::Nfproto | Self::L4Proto | Self::MetaMark | Self::CtMark | Self::ThSport | Self::ThDport => {
+                None
+            }
         }
     }
 }
@@ -228,6 +235,8 @@ pub enum Expression {
     },
     /// `numgen …`
     Numgen(Numgen),
+    /// `jhash …`
+    Jhash(Jhash),
 }
 
 /// `numgen inc mod 4 offset 65536`
@@ -248,6 +257,19 @@ pub enum NumgenMode {
     Increment,
     /// Uniformly at random.
     Random,
+}
+
+/// `jhash ip saddr & 255.255.255.0 . th sport mod 251 seed 0x1234 offset 65536`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jhash {
+    /// What is hashed: at least one field.
+    pub key: Vec<Selector>,
+    /// Numbers are 0 to this less one; at least 1.
+    pub modulus: u32,
+    /// The same key comes to the same number wherever the seed is the same.
+    pub seed: u32,
+    /// Added to the number. `modulus + offset` must fit 32 bits.
+    pub offset: u32,
 }
 
 /// `dnat ip to ct mark map @dests4`; without a hit the rule ends.

@@ -155,6 +155,7 @@ fn missing(operation: &Operation) -> String {
 const fn module(statement: &Statement) -> Option<&'static str> {
     match statement {
         Statement::SetMark { value: Expression::Numgen(_), .. } => Some("nft_numgen"),
+        Statement::SetMark { value: Expression::Jhash(_), .. } => Some("nft_hash"),
         Statement::SetMark { .. } => Some("nft_ct"),
         Statement::Dnat(_) => Some("nft_nat"),
         Statement::Masquerade => Some("nft_masq"),

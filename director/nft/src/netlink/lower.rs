@@ -18,6 +18,10 @@ use std::time::Duration;
 const EXPRESSIONS_MAX: usize = 128;
 /// `NFT_REG32_COUNT`
 const REGISTERS: u32 = 16;
+/// `NFT_REG32_SIZE`
+const REGISTER_SIZE: u32 = 4;
+/// `NFT_HASH_JENKINS`
+const HASH_JENKINS: u32 = 0;
 /// `NFT_DYNSET_OP_DELETE`
 const DYNSET_DELETE: u32 = 2;
 const IFNAMSIZ: usize = 16;
@@ -196,6 +200,22 @@ impl Lowering {
                         .number(sys::NFTNL_EXPR_NG_OFFSET, numgen.offset),
                 );
             }
+            Value::Jhash(jhash) => {
+                if jhash.modulus == 0 || jhash.offset.checked_add(jhash.modulus).is_none() {
+                    return Err("jhash's modulus is 0, or exceeds 32 bits with its offset".to_owned());
+                }
+                let registers = self.key(&jhash.key)?;
+                self.push(
+                    Expression::new(c"hash")
+                        .number(sys::NFTNL_EXPR_HASH_SREG, register(0))
+                        .number(sys::NFTNL_EXPR_HASH_DREG, register(0))
+                        .number(sys::NFTNL_EXPR_HASH_LEN, registers * REGISTER_SIZE)
+                        .number(sys::NFTNL_EXPR_HASH_MODULUS, jhash.modulus)
+                        .number(sys::NFTNL_EXPR_HASH_SEED, jhash.seed)
+                        .number(sys::NFTNL_EXPR_HASH_OFFSET, jhash.offset)
+                        .number(sys::NFTNL_EXPR_HASH_TYPE, HASH_JENKINS),
+                );
+            }
         }
         Ok(())
     }
@@ -292,6 +312,7 @@ impl Lowering {
                     .number(sys::NFTNL_EXPR_CT_KEY, constant(libc::NFT_CT_MARK))
                     .number(sys::NFTNL_EXPR_CT_DREG, register(place)),
             ),
+            Selector::ThSport => self.push(payload(libc::NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, place)),
             Selector::ThDport => self.push(payload(libc::NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, place)),
             Selector::Ip4Saddr { .. }
             | Selector::Ip4Daddr
@@ -392,9 +413,12 @@ fn address_field(selector: Selector) -> Option<(Family, u32)> {
         Selector::Ip4Daddr => Some((Family::V4, 16)),
         Selector::Ip6Saddr { .. } => Some((Family::V6, 8)),
         Selector::Ip6Daddr => Some((Family::V6, 24)),
-        Selector::Nfproto | Selector::L4Proto | Selector::MetaMark | Selector::CtMark | Selector::ThDport => {
-            None
-        }
+        Selector::Nfproto
+        | Selector::L4Proto
+        | Selector::MetaMark
+        | Selector::CtMark
+        | Selector::ThSport
+        | Selector::ThDport => None,
     }
 }
 
@@ -404,7 +428,7 @@ fn selector_type(selector: Selector) -> DataType {
         Selector::MetaMark | Selector::CtMark => DataType::Mark,
         Selector::Ip4Saddr { .. } | Selector::Ip4Daddr => DataType::Ipv4Addr,
         Selector::Ip6Saddr { .. } | Selector::Ip6Daddr => DataType::Ipv6Addr,
-        Selector::ThDport => DataType::InetService,
+        Selector::ThSport | Selector::ThDport => DataType::InetService,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{comment, map::duration, quoted};
 use crate::ir::{
-    Datum, Dnat, Expression, Family, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector,
+    Datum, Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector,
     Statement, Verdict,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -83,7 +83,9 @@ fn implied(required: Required, following: &[Statement]) -> bool {
             *statement == Statement::Reject(Reject::TcpReset)
                 || statement.selectors().any(|selector| selector.family() == Some(family))
         }
-        Required::Transport(_) => statement.selectors().any(|selector| selector == Selector::ThDport),
+        Required::Transport(_) => {
+            statement.selectors().any(|selector| matches!(selector, Selector::ThSport | Selector::ThDport))
+        }
     })
 }
 
@@ -102,6 +104,7 @@ fn statement(statement: &Statement, transport: &str) -> String {
                 Expression::Field(selector) => self::selector(*selector, transport),
                 Expression::Map { key: selectors, map } => format!("{} map @{map}", key(selectors)),
                 Expression::Numgen(numgen) => self::numgen(*numgen),
+                Expression::Jhash(jhash) => self::jhash(jhash, transport),
             };
             format!("{target} mark set {value}")
         }
@@ -191,6 +194,7 @@ fn selector(selector: Selector, transport: &str) -> String {
         }
         Selector::Ip6Saddr { .. } => "ip6 saddr".to_owned(),
         Selector::Ip6Daddr => "ip6 daddr".to_owned(),
+        Selector::ThSport => format!("{transport} sport"),
         Selector::ThDport => format!("{transport} dport"),
     }
 }
@@ -200,6 +204,14 @@ fn numgen(numgen: Numgen) -> String {
         NumgenMode::Increment => "inc",
         NumgenMode::Random => "random",
     };
-    let offset = if numgen.offset == 0 { String::new() } else { format!(" offset {}", numgen.offset) };
-    format!("numgen {mode} mod {}{offset}", numgen.modulus)
+    format!("numgen {mode} mod {}{}", numgen.modulus, offset(numgen.offset))
+}
+
+fn jhash(jhash: &Jhash, transport: &str) -> String {
+    let Jhash { key: selectors, modulus, seed, offset: number } = jhash;
+    format!("jhash {} mod {modulus} seed {seed:#x}{}", key(selectors, transport), offset(*number))
+}
+
+fn offset(offset: u32) -> String {
+    if offset == 0 { String::new() } else { format!(" offset {offset}") }
 }

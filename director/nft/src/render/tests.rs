@@ -1,9 +1,9 @@
 use super::{operation, ruleset, transaction};
 use crate::diff::{diff, removal};
 use crate::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook, Key,
-    KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector,
-    Statement, Verdict,
+    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook,
+    Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset,
+    Selector, Statement, Verdict,
 };
 use crate::namespace;
 use crate::observed::Observed;
@@ -267,7 +267,9 @@ fn maps() -> BTreeMap<String, Map> {
 }
 
 fn chains() -> BTreeMap<String, Chain> {
-    use Selector::{CtMark, Ip4Daddr, Ip4Saddr, Ip6Daddr, Ip6Saddr, L4Proto, MetaMark, Nfproto, ThDport};
+    use Selector::{
+        CtMark, Ip4Daddr, Ip4Saddr, Ip6Daddr, Ip6Saddr, L4Proto, MetaMark, Nfproto, ThDport, ThSport,
+    };
     let vmap = |key: &[Selector], map: &str| Statement::Vmap { key: key.to_vec(), map: map.to_owned() };
     let input =
         |negate, name: &str| Statement::Match(Match::InputInterface { negate, name: name.to_owned() });
@@ -283,6 +285,9 @@ fn chains() -> BTreeMap<String, Chain> {
     };
     let numgen =
         |mode, modulus, offset| set(MarkTarget::Ct, Expression::Numgen(Numgen { mode, modulus, offset }));
+    let jhash = |key, modulus, seed, offset| {
+        set(MarkTarget::Ct, Expression::Jhash(Jhash { key, modulus, seed, offset }))
+    };
     let slot = || found(vec![CtMark], "slots");
     let reset = Statement::Reject(Reject::TcpReset);
     let unreachable = Statement::Reject(Reject::PortUnreachable);
@@ -384,6 +389,9 @@ fn chains() -> BTreeMap<String, Chain> {
                         reset.clone(),
                     ]),
                     rule([numgen(NumgenMode::Random, 7, 0)]),
+                    rule([jhash(vec![Ip4Saddr { prefix: 24 }], 251, 0x00c0_ffee, 0x1_0000)]),
+                    rule([jhash(vec![Ip6Saddr { prefix: 128 }, ThSport], 2, 0, 0)]),
+                    rule([is(L4Proto, TCP), jhash(vec![Ip4Daddr, ThSport], 2, 1, 0)]),
                     rule([Statement::Verdict(Verdict::Jump("empty".to_owned()))]),
                 ],
             ),

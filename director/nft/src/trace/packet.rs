@@ -42,8 +42,9 @@ impl Packet {
                 masked(datum(self.source), prefix)
             }
             Selector::Ip4Daddr | Selector::Ip6Daddr => datum(self.destination),
+            Selector::ThSport if matches!(self.protocol, 6 | 17) => Datum::Port(self.source_port),
             Selector::ThDport if matches!(self.protocol, 6 | 17) => Datum::Port(self.destination_port),
-            Selector::ThDport => return None,
+            Selector::ThSport | Selector::ThDport => return None,
         };
         selector.family().is_none_or(|family| family == self.family()).then_some(value)
     }

@@ -1,9 +1,9 @@
 use super::{Outcome, Packet, Trace, Tracer};
 use crate::fake::Fake;
 use crate::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook, Key,
-    KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector,
-    Statement, Verdict,
+    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook,
+    Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset,
+    Selector, Statement, Verdict,
 };
 use crate::observed::Observed;
 use std::net::{IpAddr, Ipv4Addr};
@@ -489,4 +489,33 @@ fn random_numbers_stay_in_range_and_reach_all_of_it() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, [5, 6, 7]);
+}
+
+#[test]
+fn a_hash_sends_a_client_the_same_way_each_time_and_others_elsewhere() {
+    let by = |key: &[Selector], sources: &[(&str, u16)]| {
+        let jhash = Jhash { key: key.to_vec(), modulus: 1000, seed: 7, offset: 5 };
+        let rules = [rule([set(MarkTarget::Ct, Expression::Jhash(jhash))])];
+        let mut ruleset = farm();
+        ruleset.chains.insert("prerouting".to_owned(), base(Hook::Prerouting, -100, rules));
+        let mut tracer = Tracer::new(&ruleset);
+        let mut sent: Vec<u32> = Vec::new();
+        for (source, source_port) in sources {
+            let packet = Packet { source_port: *source_port, ..packet(source, TCP, 25) };
+            sent.push(tracer.send(&packet, seconds(0)).ct_mark);
+        }
+        sent.dedup();
+        sent
+    };
+    let ports = [("203.0.113.1", 1000), ("203.0.113.1", 1001)];
+    let addresses = [("203.0.113.1", 1000), ("203.0.113.2", 1000)];
+    let networks = [("203.0.113.1", 1000), ("203.0.112.1", 1000)];
+    let client = |prefix| Selector::Ip4Saddr { prefix };
+    assert_eq!(by(&[client(32)], &ports).len(), 1);
+    assert_eq!(by(&[client(32)], &addresses).len(), 2);
+    assert_eq!(by(&[client(24)], &addresses).len(), 1);
+    assert_eq!(by(&[client(24)], &networks).len(), 2);
+    assert_eq!(by(&[client(24), Selector::ThSport], &ports).len(), 2);
+    assert_eq!(by(&[Selector::Ip4Daddr], &networks).len(), 1);
+    assert_eq!(by(&[Selector::Ip6Daddr], &networks), [0], "no such field: the rule ends");
 }

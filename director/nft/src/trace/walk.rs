@@ -1,5 +1,6 @@
 //! One packet's way through chains and rules.
 
+use super::hash;
 use super::memory::{Memory, Place};
 use super::packet::{Packet, masked};
 use super::{Outcome, Trace};
@@ -205,6 +206,10 @@ impl<'a> Walk<'a> {
                 self.values(map, &key)?.first().copied()
             }
             Expression::Numgen(numgen) => Some(Datum::Mark(self.memory.next(place, *numgen))),
+            Expression::Jhash(jhash) => {
+                let fields: Option<Vec<Datum>> = jhash.key.iter().map(|it| self.field(*it)).collect();
+                Some(Datum::Mark(hash::number(jhash, &fields?)))
+            }
         }
     }
 

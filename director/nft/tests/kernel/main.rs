@@ -6,6 +6,7 @@
 mod conntrack;
 mod elements;
 mod events;
+mod hash;
 mod namespace;
 mod rules;
 mod transactions;

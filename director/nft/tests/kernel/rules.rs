@@ -2,8 +2,8 @@
 
 use crate::namespace::{in_namespace, listed, loaded};
 use director_nft::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Expression, Family, Hook, Map, MapData, MapSpec,
-    MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Expression, Family, Hook, Jhash, Map, MapData,
+    MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector, Statement, Verdict,
 };
 use director_nft::observed::Observed;
 use std::time::Duration;
@@ -92,10 +92,14 @@ fn numgen(mode: NumgenMode, modulus: u32, offset: u32) -> Expression {
     Expression::Numgen(Numgen { mode, modulus, offset })
 }
 
+fn jhash(key: &[Selector], modulus: u32, seed: u32, offset: u32) -> Expression {
+    Expression::Jhash(Jhash { key: key.to_vec(), modulus, seed, offset })
+}
+
 /// Statements, and what `nft list` makes of them.
 fn table() -> Vec<(Vec<Statement>, &'static str)> {
     use MarkTarget::{Ct, Meta};
-    use Selector::{CtMark, Ip4Daddr, Ip6Daddr, L4Proto, MetaMark, Nfproto, ThDport};
+    use Selector::{CtMark, Ip4Daddr, Ip6Daddr, L4Proto, MetaMark, Nfproto, ThDport, ThSport};
     let goto = || Statement::Verdict(Verdict::Goto("end".to_owned()));
     let drop = || Statement::Verdict(Verdict::Drop);
     let all4 = Selector::Ip4Saddr { prefix: 32 };
@@ -157,6 +161,31 @@ fn table() -> Vec<(Vec<Statement>, &'static str)> {
             "meta mark set 0x00000050 ct mark set numgen inc mod 4 offset 65536 goto end",
         ),
         (vec![set(Meta, numgen(NumgenMode::Random, 3, 0))], "meta mark set numgen random mod 3"),
+        (
+            vec![
+                set(Meta, Expression::Value(Datum::Mark(80))),
+                set(Ct, jhash(&[IP4], 251, 0x1234_5678, 65536)),
+                goto(),
+            ],
+            "meta mark set 0x00000050 ct mark set jhash ip saddr & 255.255.255.0 mod 251 seed 0x12345678 offset 65536 goto end",
+        ),
+        (
+            vec![set(Ct, jhash(&[all4, ThSport], 8, 1, 9))],
+            "ct mark set jhash ip saddr . th sport mod 8 seed 0x1 offset 9",
+        ),
+        (
+            vec![tcp(), set(Ct, jhash(&[all4, ThSport], 8, 1, 0))],
+            "ct mark set jhash ip saddr . tcp sport mod 8 seed 0x1",
+        ),
+        (
+            vec![set(Ct, jhash(&[IP6, ThSport], 1, 0, 9))],
+            "ct mark set jhash ip6 saddr & ffff:ffff:ffff:ffff:: . th sport mod 1 seed 0x0 offset 9",
+        ),
+        (
+            vec![set(Ct, jhash(&[Ip4Daddr], 2, u32::MAX, 0))],
+            "ct mark set jhash ip daddr mod 2 seed 0xffffffff",
+        ),
+        (vec![set(Meta, jhash(&[Ip6Daddr], 2, 2, 0))], "meta mark set jhash ip6 daddr mod 2 seed 0x2"),
         (vec![set(Ct, Expression::Field(MetaMark))], "ct mark set meta mark"),
         (vec![set(Meta, Expression::Field(CtMark))], "meta mark set ct mark"),
         (

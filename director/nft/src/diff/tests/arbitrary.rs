@@ -1,9 +1,9 @@
 //! Random valid rulesets over few names, so that two of them have much in common.
 
 use crate::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook, Key,
-    KeyPart, Map, MapData, MapSpec, MarkTarget, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector,
-    Statement, Verdict,
+    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook,
+    Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Numgen, NumgenMode, Reject, Rule, Ruleset,
+    Selector, Statement, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -203,6 +203,11 @@ fn statement(number: u8, ruleset: &Ruleset, index: usize, targets: &[usize]) -> 
             }
         }
         8 => Statement::Reject(Reject::PortUnreachable),
+        9 => {
+            let key = vec![Selector::Ip4Saddr { prefix: 24 }];
+            let value = Expression::Jhash(Jhash { key, modulus: 251, seed: u32::from(number), offset: 16 });
+            Statement::SetMark { target: MarkTarget::Ct, value }
+        }
         _ => mark,
     }
 }
