@@ -24,7 +24,7 @@ mod tests;
 pub fn diff(from: &Observed, to: &Ruleset) -> Transaction {
     let work = Work::new(from, to);
     let mut operations = Vec::new();
-    if !from.table {
+    if !from.table || from.dormant {
         operations.push(Operation::AddTable);
     }
     work.flush_rules(&mut operations);

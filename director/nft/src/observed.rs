@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Observed {
     /// False if there is no table `inet director` at all.
     pub table: bool,
+    /// True if the table's chains are unhooked, by its flag `dormant`.
+    pub dormant: bool,
     /// Chains by name.
     pub chains: BTreeMap<String, ObservedChain>,
     /// Sets and maps by name.
@@ -53,6 +55,7 @@ impl From<&Ruleset> for Observed {
     fn from(ruleset: &Ruleset) -> Self {
         Self {
             table: true,
+            dormant: false,
             chains: ruleset
                 .chains
                 .iter()

@@ -5,7 +5,7 @@ use crate::ir::{BaseChain, Element, Key, MapSpec, Rule};
 /// One change to the table `inet director`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Makes the table; nothing happens if it is there.
+    /// Makes the table, or wakes it; nothing happens if it is there and awake.
     AddTable,
     /// Removes the table with all that is in it.
     DeleteTable,

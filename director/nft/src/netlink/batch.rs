@@ -1,7 +1,7 @@
 //! A transaction as one netlink batch.
 
 use super::attribute::{Writer, put};
-use super::constants::{element as attr, rule as rule_attr, set as set_attr};
+use super::constants::{element as attr, rule as rule_attr, set as set_attr, table as table_attr};
 use super::{Error, element, lower, set, userdata};
 use crate::ir::{BaseChain, ChainKind, Element, Hook, Key, MapSpec, Rule, TABLE};
 use crate::observed::Fingerprint;
@@ -83,7 +83,12 @@ impl Batch {
         let owner = Some(index);
         let table = Table::new(lower::name(TABLE)?, ProtoFamily::Inet);
         match operation {
-            Operation::AddTable => self.object(owner, &table, MsgType::Add, CREATE, &[]),
+            Operation::AddTable => {
+                // No flags, said aloud: this wakes a dormant table.
+                let mut tail = Writer::default();
+                tail.u32(table_attr::FLAGS, 0);
+                self.object(owner, &table, MsgType::Add, CREATE, tail.written());
+            }
             Operation::DeleteTable => self.object(owner, &table, MsgType::Del, 0, &[]),
             Operation::AddChain { name, base } => {
                 let mut chain = Chain::new(lower::name(name)?, &table);

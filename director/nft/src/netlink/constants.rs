@@ -3,6 +3,7 @@
 /// `NFTA_TABLE_*`
 pub(super) mod table {
     pub(in crate::netlink) const NAME: u16 = 1;
+    pub(in crate::netlink) const FLAGS: u16 = 2;
 }
 
 /// `NFTA_CHAIN_*`, `NFTA_HOOK_*`

@@ -15,6 +15,9 @@ use std::io;
 /// How often reading begins anew when others change nf_tables meanwhile.
 const ATTEMPTS: u32 = 30;
 
+/// `NFT_TABLE_F_DORMANT`
+const DORMANT: u32 = 1;
+
 /// The whole table, as it was at one moment.
 pub(super) fn table(socket: &mut Socket) -> Result<Observed, Error> {
     steadily(|| {
@@ -76,7 +79,11 @@ fn table_once(socket: &mut Socket) -> io::Result<Observed> {
     let mut observed = Observed::default();
     let mut request = message(libc::NFT_MSG_GETTABLE, libc::NLM_F_ACK);
     request.text(table::NAME, TABLE);
-    absent_is_none(socket.request(request, |_| observed.table = true))?;
+    absent_is_none(socket.request(request, |answer| {
+        observed.table = true;
+        let flags = answer.attributes().get(table::FLAGS).and_then(|flags| flags.u32());
+        observed.dormant = flags.is_some_and(|flags| flags & DORMANT != 0);
+    }))?;
     if !observed.table {
         return Ok(observed);
     }

@@ -1,7 +1,7 @@
 //! All or nothing, errors that name the operation, and batches of many pages.
 
 use crate::namespace::{chain, in_namespace, listed, load, loaded, mark, mark_spec, marks, run};
-use director_nft::diff::diff;
+use director_nft::diff::{diff, removal};
 use director_nft::ir::{
     DataType, Datum, Element, ElementData, Expression, Key, Map, MapData, MapSpec, MarkTarget, Numgen,
     NumgenMode, Ruleset, Statement, Verdict,
@@ -70,6 +70,23 @@ fn without_a_table_there_is_nothing_to_see() {
     in_namespace(|| {
         run("nft", &["add", "table", "inet", "other"]);
         assert_eq!(Nft::open().unwrap().observe().unwrap(), Observed::default());
+    });
+}
+
+#[test]
+fn a_table_that_was_put_to_sleep_is_woken() {
+    in_namespace(|| {
+        let ruleset = small();
+        let mut nft = loaded(&ruleset);
+        run("nft", &["add table inet director { flags dormant; }"]);
+        let asleep = nft.observe().unwrap();
+        assert!(asleep.dormant && listed().contains("dormant"));
+        nft.apply(&diff(&asleep, &ruleset)).unwrap();
+        assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset));
+        assert!(!listed().contains("dormant"));
+        run("nft", &["add table inet director { flags dormant; }"]);
+        nft.apply(&removal()).unwrap();
+        assert_eq!(nft.observe().unwrap(), Observed::default());
     });
 }
 
