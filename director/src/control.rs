@@ -151,6 +151,7 @@ impl Control {
                 reloads: 0,
                 refused: 0,
                 refusal: None,
+                totals: None,
                 reconcile: ReconcileStatus::default(),
             },
             drift: Drift::default(),
@@ -275,9 +276,11 @@ impl Control {
     }
 
     fn save_traffic(&mut self) {
-        if let Err(error) = self.memory.save_traffic(&self.counting.traffic()) {
-            tracing::warn!(%error, "totals would not survive a restart");
+        let error = self.memory.save_traffic(&self.counting.traffic()).err().map(|error| error.to_string());
+        if error.is_some() && error != self.history.totals {
+            tracing::warn!(error, "totals would not survive a restart");
         }
+        self.history.totals = error;
     }
 
     async fn status(&mut self) -> Status {

@@ -82,7 +82,8 @@ impl AddressKeeper {
             AddressChange::Add { address, interface } => Some((*address, interface.clone())),
             AddressChange::Remove { .. } => None,
         }));
-        memory.set_addresses(ours.clone()).map_err(|error| error.to_string())?;
+        // A VIP that nobody will know as ours is better than none.
+        let unrecorded = memory.set_addresses(ours.clone()).err();
         let mut done = Vec::new();
         for change in changes {
             match self.carry_out(&change, &mut ours).await {
@@ -96,7 +97,8 @@ impl AddressKeeper {
         if !done.is_empty() {
             tracing::info!("addresses: {}", some_of(&done));
         }
-        memory.set_addresses(ours).map_err(|error| error.to_string())?;
+        let unrecorded = memory.set_addresses(ours).err().or(unrecorded);
+        kept.errors.extend(unrecorded.map(|error| error.to_string()));
         let present: BTreeSet<(IpAddr, String)> = present.into_iter().collect();
         self.placed =
             wanted.iter().filter(|it| present.contains(it) || self.placed.contains(it)).cloned().collect();
@@ -174,5 +176,41 @@ fn words(change: &AddressChange) -> String {
     match change {
         AddressChange::Add { address, interface } => format!("{address} added to {interface}"),
         AddressChange::Remove { address, interface } => format!("{address} removed from {interface}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab::sandbox;
+    use std::error::Error;
+    use std::fs;
+    use std::process::Command;
+
+    #[test]
+    fn a_vip_is_added_even_if_that_cannot_be_recorded() {
+        sandbox::test(|| {
+            let up = "link set lo up".split(' ');
+            assert!(Command::new("ip").args(up).status()?.success());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let folder = tempfile::tempdir()?;
+                let in_the_way = folder.path().join("addresses.json.new");
+                fs::create_dir(&in_the_way)?;
+                let (mut memory, _) = Memory::open(folder.path())?;
+                let mut keeper = AddressKeeper::open()?;
+                let vip = [("192.168.1.35".parse::<IpAddr>()?, "lo".to_owned())];
+                let errors = keeper.keep(&vip, &mut memory).await.errors;
+                assert!(
+                    matches!(errors.as_slice(), [error] if error.contains("addresses.json")),
+                    "{errors:?}"
+                );
+                assert!(keeper.kernel.list().await?.contains(&vip[0]));
+                fs::remove_dir(&in_the_way)?;
+                assert!(keeper.uncertain() && keeper.keep(&vip, &mut memory).await.errors.is_empty());
+                assert!(Memory::open(folder.path())?.0.addresses().contains(&vip[0]));
+                Ok::<_, Box<dyn Error>>(())
+            })
+        });
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Memory {
     registry: Store<Registry>,
     overrides: (Store<Overrides>, Overrides),
     addresses: (Store<OwnAddresses>, OwnAddresses),
+    /// The file has other addresses.
+    unrecorded: bool,
     traffic: Store<Traffic>,
     down: (Store<BTreeSet<String>>, BTreeSet<String>),
 }
@@ -50,6 +52,7 @@ impl Memory {
             registry: registry_store,
             overrides: Store::open(folder, "overrides.json")?,
             addresses: Store::open(folder, "addresses.json")?,
+            unrecorded: false,
             traffic: traffic_store,
             down: Store::open(folder, "down.json")?,
         };
@@ -97,9 +100,18 @@ impl Memory {
         &self.addresses.1
     }
 
-    /// Records an address before it is added, so that it is known as ours even after a kill.
+    /// Records an address before it is added, so that it is known as ours even after a kill. They are remembered
+    /// in any case: the next call tries again to record what could not be.
     pub(super) fn set_addresses(&mut self, addresses: OwnAddresses) -> Result<(), StateError> {
-        save_changed(&mut self.addresses, addresses)
+        if self.addresses.1 != addresses {
+            self.addresses.1 = addresses;
+            self.unrecorded = true;
+        }
+        if self.unrecorded {
+            self.addresses.0.save(&self.addresses.1)?;
+            self.unrecorded = false;
+        }
+        Ok(())
     }
 
     /// Targets that were down when the earlier run ended.
