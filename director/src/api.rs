@@ -18,7 +18,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use body::WeightBody;
+pub use body::{DrainBody, WeightBody};
 pub use listen::{BindError, Listeners};
 pub use problem::{Kind, Problem};
 

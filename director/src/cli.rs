@@ -8,8 +8,7 @@ mod dispatch;
 mod failure;
 mod output;
 mod plan;
-#[cfg(test)]
-mod tests;
+mod wait;
 
 pub use dispatch::execute;
 pub use failure::Failure;
@@ -20,6 +19,7 @@ use crate::telemetry::LogFormat;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use director_core::model::Model;
+use director_core::overrides::ReturningClients;
 use std::path::PathBuf;
 
 /// A Layer-4 NAT load balancer on nftables and conntrack.
@@ -101,12 +101,18 @@ pub enum Command {
         /// 0 to 65535
         #[arg(value_name = "N")]
         weight: u16,
+        /// The configured weight holds again after this time, as 30m; otherwise only after a reset
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        lasting: Option<u64>,
     },
     /// Send a server no new connections, until it is enabled; established ones go on
     Drain {
         /// Which server
         #[command(flatten)]
         server: ServerArgs,
+        /// How
+        #[command(flatten)]
+        drain: DrainArgs,
     },
     /// End the drain of a server
     Enable {
@@ -149,6 +155,23 @@ pub struct StateArgs {
     pub state_dir: PathBuf,
 }
 
+/// How a server is drained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct DrainArgs {
+    /// Its connections should have ended after this time, as 10m
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub deadline: Option<u64>,
+    /// End the connections that are left at the deadline; otherwise they go on
+    #[arg(long, requires = "deadline")]
+    pub cut: bool,
+    /// Whether its persistent clients stay with it or move to another server [default: as configured]
+    #[arg(long, value_name = "stay|move", value_parser = returning)]
+    pub returning: Option<ReturningClients>,
+    /// Wait until no connection is left, or the deadline has come, and show what is left meanwhile
+    #[arg(long)]
+    pub wait: bool,
+}
+
 /// A real server of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ServerArgs {
@@ -171,3 +194,24 @@ impl Command {
 fn run_options(node: NodeArgs, state: StateArgs, flush_on_exit: bool) -> RunOptions {
     RunOptions { config: node.config, node: node.node, state_dir: state.state_dir, flush_on_exit }
 }
+
+/// A time of 1 s to a year, in whole seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30m or 1h 30m"))?;
+    match duration.as_secs() {
+        seconds @ 1..=31_536_000 if duration.subsec_nanos() == 0 => Ok(seconds),
+        _ => Err("a time is from 1s to 365 days, in whole seconds".to_owned()),
+    }
+}
+
+fn returning(text: &str) -> Result<ReturningClients, String> {
+    match text {
+        "stay" => Ok(ReturningClients::Stay),
+        "move" => Ok(ReturningClients::Move),
+        _ => Err("clients stay or move".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Asks the running director over its Unix socket.
 
-use crate::api::{Problem, WeightBody};
-use crate::command::OverrideChange;
+use crate::api::{DrainBody, Problem, WeightBody};
+use crate::command::{DrainRequest, OverrideChange};
 use crate::status::Status;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -9,6 +9,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Gid, Group};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -93,8 +94,13 @@ impl Client {
     /// See [`Error`].
     pub async fn change(&self, service: &str, server: &str, change: OverrideChange) -> Result<(), Error> {
         let (method, action, body) = match change {
-            OverrideChange::Weight(weight) => (Method::PUT, "weight", Some(WeightBody { weight })),
-            OverrideChange::Drain => (Method::POST, "drain", None),
+            OverrideChange::Weight { weight, seconds } => {
+                (Method::PUT, "weight", Some(json!(WeightBody { weight, seconds })))
+            }
+            OverrideChange::Drain(DrainRequest { deadline_seconds, at_deadline, returning_clients }) => {
+                let body = DrainBody { deadline_seconds, at_deadline, returning_clients };
+                (Method::POST, "drain", Some(json!(body)))
+            }
             OverrideChange::Enable => (Method::POST, "enable", None),
             OverrideChange::Reset => (Method::POST, "reset", None),
         };
@@ -115,7 +121,7 @@ impl Client {
         UnixStream::connect(&self.socket).await.is_ok()
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<WeightBody>) -> Result<Bytes, Error> {
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Error> {
         let exchange = self.exchange(method, path, body);
         let (status, body) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| Error::Timeout)??;
         if status.is_success() { Ok(body) } else { Err(Error::Refused(self.parse(&body)?)) }
@@ -125,7 +131,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<WeightBody>,
+        body: Option<Value>,
     ) -> Result<(StatusCode, Bytes), Error> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.not_connected(source))?;
         let (mut sender, connection) =
@@ -146,14 +152,13 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<WeightBody>,
+        body: Option<Value>,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         let request = match body {
             Some(body) => {
-                let body =
-                    serde_json::to_vec(&body).map_err(|error| self.not_an_answer(error.to_string()))?;
-                request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body))
+                let body = Full::from(body.to_string());
+                request.header(header::CONTENT_TYPE, "application/json").body(body)
             }
             None => request.body(Full::default()),
         };

@@ -1,6 +1,7 @@
 //! What the outside asks of the running director: the API sends, the control loop answers.
 
 use crate::status::Status;
+use director_core::overrides::{AtDeadline, ReturningClients};
 use tokio::sync::{mpsc, oneshot};
 
 /// A request and where its answer goes.
@@ -27,13 +28,29 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverrideChange {
     /// This weight in place of the configured one.
-    Weight(u16),
+    Weight {
+        /// The weight.
+        weight: u16,
+        /// For so long; `None`: until it is reset.
+        seconds: Option<u64>,
+    },
     /// No new connections until enabled again; established ones go on.
-    Drain,
+    Drain(DrainRequest),
     /// Ends a drain.
     Enable,
     /// Back to what the configuration says.
     Reset,
+}
+
+/// How a server shall be drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DrainRequest {
+    /// Its connections should have ended so many seconds from now; `None`: whenever they do.
+    pub deadline_seconds: Option<u64>,
+    /// What becomes of those that have not.
+    pub at_deadline: AtDeadline,
+    /// Where its persistent clients go; `None`: as the service says.
+    pub returning_clients: Option<ReturningClients>,
 }
 
 /// Why a request was not carried out. Nothing has changed then.

@@ -43,7 +43,7 @@ use purge::Purge;
 use reconcile::Scope;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::block_in_place;
@@ -110,6 +110,13 @@ pub struct Control {
     changed: BTreeMap<String, Servers>,
     history: History,
     drift: Drift,
+    /// When the next override lapses or becomes due, in seconds since 1970.
+    lapses: Option<u64>,
+}
+
+/// Seconds since 1970: what is measured by it outlives the process.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Control {
@@ -155,6 +162,7 @@ impl Control {
                 reconcile: ReconcileStatus::default(),
             },
             drift: Drift::default(),
+            lapses: None,
             memory,
         };
         control.probe(control.memory.down());
@@ -174,7 +182,7 @@ impl Control {
         foreign_changes(events, Arc::clone(&self.foreign)).map_err(ControlError::Watch)?;
         self.drift.suspect();
         self.count();
-        self.bury_unconfigured(None);
+        self.bury(None);
         Ok(())
     }
 
@@ -227,6 +235,12 @@ impl Control {
     }
 
     async fn tick(&mut self) {
+        if self.lapses.is_some_and(|at| at <= unix_now()) {
+            if let Err(error) = self.memory.forget_lapsed(unix_now()) {
+                tracing::warn!(%error, "an override that has lapsed stands in the state file");
+            }
+            let _ = self.reconcile(Scope::Everything).await;
+        }
         if self.history.reconcile.error.is_some() {
             let _ = self.reconcile(Scope::Everything).await;
         } else if self.settings.drifted() {
@@ -270,6 +284,10 @@ impl Control {
             if let Err(error) = self.dataplane.count(self.counting.connections()) {
                 tracing::warn!(%error, "can't read the connection counters");
             }
+            match self.dataplane.entries() {
+                Ok(entries) => self.counting.set_entries(entries),
+                Err(error) => tracing::warn!(%error, "can't count the persistence entries"),
+            }
             self.counting.poll(&mut self.conntrack);
         });
         self.counting.counted();
@@ -292,6 +310,8 @@ impl Control {
             registry: &self.registry,
             availability: &self.availability,
             overrides: self.memory.overrides(),
+            now: unix_now(),
+            entries: self.counting.entries(),
             verdicts: &self.verdicts,
             connections: self.counting.connections_so_far(),
             flows: self.counting.flows(),

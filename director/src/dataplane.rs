@@ -38,6 +38,12 @@ pub trait Kernel {
     /// # Errors
     /// The kernel can't be asked.
     fn packets(&mut self, map: &str, keys: Option<&[Key]>) -> Result<BTreeMap<Key, u64>, Self::Error>;
+
+    /// How many elements of a map that packets fill name each destination id.
+    ///
+    /// # Errors
+    /// The kernel can't be asked.
+    fn entries(&mut self, map: &str) -> Result<BTreeMap<u32, u64>, Self::Error>;
 }
 
 /// What the ruleset is made of.
@@ -148,6 +154,21 @@ impl<K: Kernel> Dataplane<K> {
             }
         }
         Ok(())
+    }
+
+    /// Persistence entries by destination id.
+    ///
+    /// # Errors
+    /// The kernel can't be asked.
+    pub fn entries(&mut self) -> Result<BTreeMap<u32, u64>, K::Error> {
+        let maps: Vec<&str> = self.layout.iter().flat_map(Layout::persistence_maps).collect();
+        let mut sum = BTreeMap::new();
+        for map in maps {
+            for (id, entries) in self.kernel.entries(map)? {
+                *sum.entry(id).or_insert(0) += entries;
+            }
+        }
+        Ok(sum)
     }
 
     /// Removes the table with all that is in it.

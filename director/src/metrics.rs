@@ -92,6 +92,10 @@ metrics! {
         "Weight in the configuration file.";
     SERVER_OVERRIDDEN = Gauge "director_server_overridden" ["service", "server"]
         "1 if an operator set a weight or a drain that the configuration file does not have.";
+    DRAIN_CONNECTIONS_LEFT = Gauge "director_drain_connections_left" ["service", "server"]
+        "Connections of a draining server that neither side has closed; absent unless it is drained.";
+    DRAIN_ENTRIES_LEFT = Gauge "director_drain_entries_left" ["service", "server"]
+        "Persistence entries that name a draining server; absent unless it is drained.";
     SERVER_CONNECTIONS = Counter "director_server_connections_total" ["service", "server"]
         "Connections scheduled to a real server.";
     SERVER_ACTIVE = Gauge "director_server_active_connections" ["service", "server"]
@@ -196,6 +200,10 @@ fn server(families: &mut Families, service: &str, server: &ServerStatus) {
     families.set(SERVER_WEIGHT, &labels, f64::from(server.weight));
     families.set(SERVER_CONFIGURED_WEIGHT, &labels, f64::from(server.configured_weight));
     families.set(SERVER_OVERRIDDEN, &labels, flag(server.drained || server.override_weight.is_some()));
+    if let Some(drain) = &server.drain {
+        families.set(DRAIN_CONNECTIONS_LEFT, &labels, count(drain.connections_left));
+        families.set(DRAIN_ENTRIES_LEFT, &labels, count(drain.entries_left));
+    }
     traffic(families, &SERVER_TRAFFIC, &labels, &server.traffic);
     for probe in &server.probes {
         self::probe(families, &[service, &server.name, &probe.name], probe);

@@ -1,6 +1,7 @@
 //! A status as of the Exchange farm, for the tests of everything that shows one.
 
 use crate::status::*;
+use director_core::overrides::AtDeadline;
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.
 pub(crate) fn status() -> Status {
@@ -53,7 +54,9 @@ pub(crate) fn status() -> Status {
                     weight: 1,
                     configured_weight: 1,
                     override_weight: None,
+                    override_seconds_left: None,
                     drained: false,
+                    drain: None,
                     probes: vec![ProbeStatus {
                         name: "rdp".into(),
                         up: true,
@@ -81,7 +84,15 @@ pub(crate) fn status() -> Status {
                     weight: 0,
                     configured_weight: 1,
                     override_weight: None,
+                    override_seconds_left: None,
                     drained: true,
+                    drain: Some(DrainStatus {
+                        seconds: 90,
+                        seconds_left: Some(510),
+                        at_deadline: AtDeadline::Cut,
+                        connections_left: 2,
+                        entries_left: 14,
+                    }),
                     probes: vec![],
                     traffic: TrafficStatus { connections: 1_200, active: 2, ..TrafficStatus::default() },
                 },

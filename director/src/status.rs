@@ -1,6 +1,7 @@
 //! The director's state as it is shown: the API's JSON, the tables of the command line and the metrics all come
 //! from here.
 
+use director_core::overrides::AtDeadline;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::iter::Sum;
@@ -147,12 +148,39 @@ pub struct ServerStatus {
     pub configured_weight: u16,
     /// Weight set at run time.
     pub override_weight: Option<u16>,
+    /// Seconds until that weight lapses, if it does.
+    pub override_seconds_left: Option<u64>,
     /// Drained by an operator.
     pub drained: bool,
+    /// How far the drain is.
+    pub drain: Option<DrainStatus>,
     /// What its probes say; empty if it has none.
     pub probes: Vec<ProbeStatus>,
     /// What it has carried.
     pub traffic: TrafficStatus,
+}
+
+/// A drain in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Seconds since it began.
+    pub seconds: u64,
+    /// Seconds until its deadline, 0 once that has come; `None` if it has none.
+    pub seconds_left: Option<u64>,
+    /// What becomes of connections that are left then.
+    pub at_deadline: AtDeadline,
+    /// Connections that neither side has closed yet.
+    pub connections_left: u64,
+    /// Persistence entries that name the server.
+    pub entries_left: u64,
+}
+
+impl DrainStatus {
+    /// Nothing is left, or what is left has been told to stay at the deadline.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.connections_left == 0 || self.seconds_left == Some(0)
+    }
 }
 
 /// State of a real server.

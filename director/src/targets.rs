@@ -3,8 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use director_core::availability::{Availability, Health, Override, availability};
+use director_core::availability::{Availability, Health, availability};
 use director_core::model::{Model, ProbeKind, ProbeSpec, RealServer, Service, StartState};
+use director_core::overrides::Override;
 use director_core::plan::Servers;
 use health::{Kind, Policy, Start, Target, TargetId, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,19 +46,23 @@ pub fn down(verdicts: &VerdictMap) -> BTreeSet<String> {
     verdicts.iter().filter(|(_, verdict)| !verdict.up).map(|(id, _)| id.as_str().to_owned()).collect()
 }
 
-/// What the servers of a service may get now.
+/// Overrides by service and server.
+pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
+
+/// What the servers of a service may get at `now`, in seconds since 1970.
 #[must_use]
 pub fn decide_service(
     model: &Model,
     service: &Service,
     verdicts: &VerdictMap,
-    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+    overrides: &Overrides,
+    now: u64,
 ) -> Servers {
     let overrides = overrides.get(&service.name);
     let decide_server = |server: &RealServer| -> Availability {
         let overridden = overrides.and_then(|servers| servers.get(&server.name)).copied();
         let health = health_of(model, service, server, verdicts);
-        availability(server, service.quiescence, &health, overridden.unwrap_or_default())
+        availability(server, service.quiescence, &health, overridden.unwrap_or_default(), now)
     };
     service.servers.values().map(|server| (server.name.clone(), decide_server(server))).collect()
 }
@@ -67,9 +72,10 @@ pub fn decide_service(
 pub fn decide(
     model: &Model,
     verdicts: &VerdictMap,
-    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+    overrides: &Overrides,
+    now: u64,
 ) -> BTreeMap<String, Servers> {
-    let decide = |service: &Service| decide_service(model, service, verdicts, overrides);
+    let decide = |service: &Service| decide_service(model, service, verdicts, overrides, now);
     model.services.values().map(|service| (service.name.clone(), decide(service))).collect()
 }
 

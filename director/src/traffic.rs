@@ -29,6 +29,8 @@ pub struct Live {
     pub active: u64,
     /// All others.
     pub inactive: u64,
+    /// Of both: those that are not over yet (TIME_WAIT and CLOSE are).
+    pub open: u64,
 }
 
 /// Connections scheduled so far, by destination id.
@@ -127,6 +129,10 @@ impl Flows {
 
 /// `TCP_CONNTRACK_ESTABLISHED`
 const TCP_ESTABLISHED: u8 = 3;
+/// `TCP_CONNTRACK_TIME_WAIT`
+const TCP_TIME_WAIT: u8 = 7;
+/// `TCP_CONNTRACK_CLOSE`
+const TCP_CLOSE: u8 = 8;
 
 /// A dump in progress: [`Dump::add`] every connection, then [`Dump::finish`].
 #[derive(Debug)]
@@ -152,6 +158,7 @@ impl Dump<'_> {
         } else {
             live.inactive += 1;
         }
+        live.open += u64::from(!matches!(flow.tcp_state, Some(TCP_TIME_WAIT | TCP_CLOSE)));
         if !self.flows.primed {
             return;
         }

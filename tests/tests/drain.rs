@@ -1,7 +1,7 @@
 //! Taking a server out of service loses nobody's connection.
 
 use lab::farm::{VIP, VIP6};
-use lab::{Director, Lab, Target};
+use lab::{Director, Lab, Target, eventually};
 use serde_json::json;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -101,6 +101,93 @@ fn a_drained_server_stays_drained_through_reload_and_restart() {
         }
         director.cli(&["enable", "web", "exchange1"])?;
         assert_eq!(director.server("web", "exchange1")?["weight"], 7);
+        Ok(())
+    });
+}
+
+/// A service whose clients stick.
+const STICKY: &str = "
+    services:
+      web:
+        vip: 192.168.1.35
+        ports: { tcp: [80, 443] }
+        persistence: { timeout: 10m, granularity: 32 }
+        servers: { exchange1: {}, exchange2: {} }
+    ";
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn waiting_for_a_drain_ends_with_the_last_connection() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let _servers = lab.start_servers()?;
+        let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
+        director.cli(&["drain", "web", "exchange1"])?;
+        let left = || Some(director.server("web", "exchange1").ok()?["drain"]["connections_left"].as_u64()?);
+        eventually(PATIENCE, "progress is shown", || left() == Some(4))?;
+        assert_eq!(hold.stop()?.failed(), 0);
+        // Returns by itself, and only when nothing is left.
+        director.cli(&["drain", "web", "exchange1", "--wait"])?;
+        assert_eq!(left(), Some(0));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_deadline_of_a_drain_cuts_or_keeps_as_asked() {
+    lab::test(|| {
+        for (arguments, cut) in [(&["--deadline", "2s"][..], false), (&["--deadline", "2s", "--cut"], true)] {
+            let lab = Lab::exchange()?;
+            let _servers = lab.start_servers()?;
+            let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+            let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
+            director.cli(&[&["drain", "web", "exchange1"], arguments, &["--wait"]].concat())?;
+            let status = director.server("web", "exchange1")?;
+            assert_eq!((&status["state"], &status["drain"]["seconds_left"]), (&json!("drained"), &json!(0)));
+            let lost = if cut { 4 } else { 0 };
+            eventually(PATIENCE, "what is left is cut", || hold.so_far().failed() == lost)?;
+            hold.more(60)?;
+            let held = hold.stop()?;
+            assert_eq!(held.failed(), lost, "{held}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_drain_chooses_where_persistent_clients_go() {
+    lab::test(|| {
+        for (choice, returns) in [("stay", true), ("move", false)] {
+            let lab = Lab::exchange()?;
+            let _servers = lab.start_servers()?;
+            let director = lab.start_director("lb1", &lab.configuration(STICKY))?;
+            let target = Target::new(SocketAddr::new(VIP, 80));
+            let first = lab.client().visit(&target, 3)?;
+            let server = first.only_server().ok_or("the client does not stick")?.to_owned();
+            director.cli(&["drain", "web", &server, "--returning", choice])?;
+            eventually(PATIENCE, "the entry is counted", || {
+                director.server("web", &server).is_ok_and(|it| it["drain"]["entries_left"] == 1)
+            })?;
+            let next = lab.client().visit(&target, 3)?;
+            assert_eq!(next.only_server() == Some(&*server), returns, "{choice}: {next}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_weight_for_a_time_lapses() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        director.cli(&["weight", "web", "exchange1", "0", "--for", "2s"])?;
+        assert_eq!(director.server("web", "exchange1")?["weight"], 0);
+        eventually(PATIENCE, "the weight lapses", || {
+            director.server("web", "exchange1").is_ok_and(|it| it["weight"] == 2)
+        })?;
+        assert_eq!(director.server("web", "exchange1")?["override_weight"], json!(null));
         Ok(())
     });
 }

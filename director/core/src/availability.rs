@@ -1,7 +1,7 @@
 //! Which servers may get what: from configuration, health and overrides.
 
 use crate::model::{Quiescence, RealServer, Weight};
-use serde::{Deserialize, Serialize};
+use crate::overrides::{Override, ReturningClients};
 
 /// What the probes of a server say together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,25 +11,6 @@ pub enum Health {
     Up,
     /// At least one fails; why, in words.
     Down(String),
-}
-
-/// What an operator set at run time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Override {
-    /// In place of the configured weight.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub weight: Option<u16>,
-    /// No new connections, whatever the weight.
-    #[serde(default)]
-    pub drained: bool,
-}
-
-impl Override {
-    /// True if nothing is overridden.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// State of a server in a service.
@@ -60,44 +41,58 @@ pub struct Availability {
     pub keeps_connections: bool,
 }
 
-/// Decides for one server.
+/// Decides for one server at `now`, in seconds since 1970.
 ///
 /// A failed probe is stronger than a drain, a drain stronger than a weight. `quiescent: false` makes a failed
 /// server count as removed: persistent clients never return to it. `expire_nodest_conn` ends the connections of a
-/// server that is dead or removed, never those of a drained one.
+/// server that is dead or removed, never those of a drained one: that is for the drain's deadline to say.
 #[must_use]
 pub fn availability(
     server: &RealServer,
     quiescence: Quiescence,
     health: &Health,
     overridden: Override,
+    now: u64,
 ) -> Availability {
-    let weight = overridden.weight.map_or(server.weight, Weight::new);
+    let set = overridden.weight_at(now);
+    let weight = set.map_or(server.weight, Weight::new);
     let returns_to_quiescent = !quiescence.expire_quiescent_template;
-    let (state, reason) = match (health, overridden.drained, weight) {
-        (Health::Down(reason), _, _) => (State::Down, reason.clone()),
-        (Health::Up, true, _) => (State::Drained, "drained by an operator".to_owned()),
-        (Health::Up, false, Weight::ZERO) if overridden.weight.is_some() => {
-            (State::Quiescent, "weight 0, set by an operator".to_owned())
-        }
-        (Health::Up, false, Weight::ZERO) => (State::Quiescent, "weight 0 in the configuration".to_owned()),
-        (Health::Up, false, _) => (State::Up, String::new()),
-    };
-    match state {
-        State::Up => Availability { state, reason, weight, admits_returning: true, keeps_connections: true },
-        State::Drained | State::Quiescent => Availability {
-            state,
-            reason,
-            weight: Weight::ZERO,
-            admits_returning: returns_to_quiescent,
-            keeps_connections: true,
-        },
-        State::Down => Availability {
-            state,
-            reason,
+    match (health, overridden.drain) {
+        (Health::Down(reason), _) => Availability {
+            state: State::Down,
+            reason: reason.clone(),
             weight: Weight::ZERO,
             admits_returning: quiescence.quiescent && returns_to_quiescent,
             keeps_connections: !quiescence.expire_nodest_conn,
+        },
+        (Health::Up, Some(drain)) => Availability {
+            state: State::Drained,
+            reason: "drained by an operator".to_owned(),
+            weight: Weight::ZERO,
+            admits_returning: match drain.returning_clients {
+                Some(clients) => clients == ReturningClients::Stay && !drain.cuts(now),
+                None => returns_to_quiescent && !drain.cuts(now),
+            },
+            keeps_connections: !drain.cuts(now),
+        },
+        (Health::Up, None) if weight == Weight::ZERO => Availability {
+            state: State::Quiescent,
+            reason: if set.is_some() {
+                "weight 0, set by an operator"
+            } else {
+                "weight 0 in the configuration"
+            }
+            .to_owned(),
+            weight,
+            admits_returning: returns_to_quiescent,
+            keeps_connections: true,
+        },
+        (Health::Up, None) => Availability {
+            state: State::Up,
+            reason: String::new(),
+            weight,
+            admits_returning: true,
+            keeps_connections: true,
         },
     }
 }
@@ -106,6 +101,7 @@ pub fn availability(
 mod tests {
     use super::*;
     use crate::model::PortMap;
+    use crate::overrides::{AtDeadline, Drain, WeightOverride};
 
     fn server(weight: u16) -> RealServer {
         RealServer {
@@ -127,7 +123,11 @@ mod tests {
         let quiescence =
             Quiescence { quiescent: q[0], expire_quiescent_template: q[1], expire_nodest_conn: q[2] };
         let health = if down { Health::Down("refused".into()) } else { Health::Up };
-        let it = availability(&server(weight), quiescence, &health, Override { weight: set, drained });
+        let overridden = Override {
+            weight: set.map(|weight| WeightOverride { weight, until: None }),
+            drain: drained.then(Drain::default),
+        };
+        let it = availability(&server(weight), quiescence, &health, overridden, 0);
         (it.state, it.weight.get(), it.admits_returning, it.keeps_connections)
     }
 
@@ -162,5 +162,30 @@ mod tests {
     #[test]
     fn expire_nodest_conn_off_leaves_connections_alone() {
         assert_eq!(decide(1, [true, true, false], true, None, false), (State::Down, 0, false, true));
+    }
+
+    #[test]
+    fn a_drain_may_choose_for_itself_where_persistent_clients_go() {
+        for (expire, clients, returns) in [
+            (true, ReturningClients::Stay, true),
+            (false, ReturningClients::Stay, true),
+            (true, ReturningClients::Move, false),
+            (false, ReturningClients::Move, false),
+        ] {
+            let quiescence = Quiescence { expire_quiescent_template: expire, ..Quiescence::default() };
+            let drain = Drain { returning_clients: Some(clients), ..Drain::default() };
+            let overridden = Override { weight: None, drain: Some(drain) };
+            let it = availability(&server(1), quiescence, &Health::Up, overridden, 0);
+            assert_eq!(it.admits_returning, returns, "{expire} {clients:?}");
+        }
+    }
+
+    #[test]
+    fn a_drain_that_cuts_ends_connections_at_its_deadline() {
+        let drain = Drain { deadline: Some(100), at_deadline: AtDeadline::Cut, ..Drain::default() };
+        let overridden = Override { weight: None, drain: Some(drain) };
+        let decide = |now| availability(&server(1), Quiescence::default(), &Health::Up, overridden, now);
+        assert!(decide(99).keeps_connections);
+        assert!(!decide(100).keeps_connections);
     }
 }

@@ -10,5 +10,6 @@ pub mod availability;
 pub mod config;
 pub mod ids;
 pub mod model;
+pub mod overrides;
 pub mod plan;
 pub mod schedule;

@@ -4,6 +4,7 @@ use super::{Kind, Problem};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use director_core::overrides::{AtDeadline, ReturningClients};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -22,6 +23,34 @@ pub struct WeightBody {
     /// The weight: 0 to 65535.
     #[serde(deserialize_with = "weight")]
     pub weight: u16,
+    /// It holds for so long, 1 to 31,536,000 (a year); without it, until it is reset.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "seconds")]
+    pub seconds: Option<u64>,
+}
+
+/// Body of `POST .../drain`; none at all says the same as an empty one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainBody {
+    /// Connections should have ended by then, 1 to 31,536,000; without it, whenever they do.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "seconds")]
+    pub deadline_seconds: Option<u64>,
+    /// `keep` (default) or `cut` those that have not.
+    #[serde(default)]
+    pub at_deadline: AtDeadline,
+    /// Persistent clients `stay` or `move`; without it, as the service says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returning_clients: Option<ReturningClients>,
+}
+
+/// A year.
+const LONGEST: u64 = 31_536_000;
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match serde_json::Value::deserialize(deserializer)?.as_u64() {
+        Some(seconds) if (1..=LONGEST).contains(&seconds) => Ok(Some(seconds)),
+        _ => Err(D::Error::custom(format!("a time is a whole number of seconds from 1 to {LONGEST}"))),
+    }
 }
 
 fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -43,27 +72,28 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// A body that says nothing: none, or an empty JSON object.
+/// A body that may be missing, as JSON.
 #[derive(Debug)]
-pub(super) struct Nothing;
+pub(super) struct Optional<T>(pub(super) T);
 
-impl<S: Sync> FromRequest<S> for Nothing {
+impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for Optional<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Empty {}
-
         let media_type = require_json(request.headers());
         let body = read(request).await?;
-        if !body.is_empty() {
-            media_type?;
-            parse::<Empty>(&body)?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
         }
-        Ok(Self)
+        media_type?;
+        parse(&body).map(Self)
     }
 }
+
+/// A body that says nothing: an empty JSON object.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -1,8 +1,8 @@
 //! What can be asked, and who answers.
 
-use super::body::{Json, Nothing, WeightBody};
+use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
 use super::{Kind, Problem};
-use crate::command::{CommandError, Handle, OverrideChange};
+use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
 use crate::metrics;
 use crate::status::{ServiceStatus, Status};
 use axum::Router;
@@ -66,22 +66,25 @@ async fn service(
 }
 
 async fn weight(State(api): State<Api>, names: Names, Json(body): Json<WeightBody>) -> Done {
-    api.change(names, OverrideChange::Weight(body.weight)).await
+    let WeightBody { weight, seconds } = body;
+    api.change(names, OverrideChange::Weight { weight, seconds }).await
 }
 
-async fn drain(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
-    api.change(names, OverrideChange::Drain).await
+async fn drain(State(api): State<Api>, names: Names, Optional(body): Optional<DrainBody>) -> Done {
+    let DrainBody { deadline_seconds, at_deadline, returning_clients } = body;
+    let request = DrainRequest { deadline_seconds, at_deadline, returning_clients };
+    api.change(names, OverrideChange::Drain(request)).await
 }
 
-async fn enable(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
+async fn enable(State(api): State<Api>, names: Names, _: Optional<Nothing>) -> Done {
     api.change(names, OverrideChange::Enable).await
 }
 
-async fn reset(State(api): State<Api>, names: Names, Nothing: Nothing) -> Done {
+async fn reset(State(api): State<Api>, names: Names, _: Optional<Nothing>) -> Done {
     api.change(names, OverrideChange::Reset).await
 }
 
-async fn reload(State(api): State<Api>, Nothing: Nothing) -> Done {
+async fn reload(State(api): State<Api>, _: Optional<Nothing>) -> Done {
     within_limit(api.handle.reload()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,10 @@
 use super::listen::Listeners;
 use super::*;
-use crate::command::{CommandError, OverrideChange};
+use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::fake::ControlLoop;
 use crate::sample;
 use crate::status::{ServiceStatus, Status};
+use director_core::overrides::{AtDeadline, ReturningClients};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
@@ -145,9 +146,39 @@ async fn changes_reach_the_control_loop() {
     let served = Served::start().await;
     let exact = ("content-type", "Application/JSON; charset=utf-8");
     for (method, action, headers, body, change) in [
-        ("PUT", "weight", &[HOST, JSON][..], &br#"{"weight":0}"#[..], OverrideChange::Weight(0)),
-        ("PUT", "weight", &[HOST, exact], br#" { "weight" : 65535 } "#, OverrideChange::Weight(65535)),
-        ("POST", "drain", &[HOST], b"", OverrideChange::Drain),
+        (
+            "PUT",
+            "weight",
+            &[HOST, JSON][..],
+            &br#"{"weight":0}"#[..],
+            OverrideChange::Weight { weight: 0, seconds: None },
+        ),
+        (
+            "PUT",
+            "weight",
+            &[HOST, exact],
+            br#" { "weight" : 65535 } "#,
+            OverrideChange::Weight { weight: 65535, seconds: None },
+        ),
+        ("POST", "drain", &[HOST], b"", OverrideChange::Drain(DrainRequest::default())),
+        (
+            "PUT",
+            "weight",
+            &[HOST, JSON],
+            br#"{"weight":3,"seconds":1800}"#,
+            OverrideChange::Weight { weight: 3, seconds: Some(1800) },
+        ),
+        (
+            "POST",
+            "drain",
+            &[HOST, JSON],
+            br#"{"deadline_seconds":600,"at_deadline":"cut","returning_clients":"move"}"#,
+            OverrideChange::Drain(DrainRequest {
+                deadline_seconds: Some(600),
+                at_deadline: AtDeadline::Cut,
+                returning_clients: Some(ReturningClients::Move),
+            }),
+        ),
         ("POST", "enable", &[HOST, JSON], b"{}", OverrideChange::Enable),
         ("POST", "reset", &[HOST, JSON], b"", OverrideChange::Reset),
     ] {
@@ -237,6 +268,11 @@ async fn bad_calls_are_refused_in_words() {
         ("PUT", &weight, j, r#"{"weight":1,"weight":2}"#, Kind::InvalidBody),
         ("PUT", &weight, j, r#"{"wieght":1}"#, Kind::InvalidBody),
         ("POST", &drain, j, r#"{"deadline":"10m"}"#, Kind::InvalidBody),
+        ("POST", &drain, j, r#"{"deadline_seconds":"10m"}"#, Kind::InvalidBody),
+        ("POST", &drain, j, r#"{"deadline_seconds":0}"#, Kind::InvalidBody),
+        ("POST", &drain, j, r#"{"deadline_seconds":31536001}"#, Kind::InvalidBody),
+        ("POST", &drain, j, r#"{"at_deadline":"kill"}"#, Kind::InvalidBody),
+        ("POST", &drain, j, r#"{"returning_clients":true}"#, Kind::InvalidBody),
         ("PUT", &weight, j, &large, Kind::BodyTooLarge),
         ("POST", &drain, j, &large, Kind::BodyTooLarge),
     ];

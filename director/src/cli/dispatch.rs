@@ -1,14 +1,15 @@
 //! Does what the command line says.
 
 use super::output::Printer;
-use super::{Cli, Command, Failure, NodeArgs, ServerArgs, check, plan, run_options};
+use super::{Cli, Command, Failure, NodeArgs, ServerArgs, check, plan, run_options, wait};
 use crate::client::Client;
-use crate::command::OverrideChange;
+use crate::command::{DrainRequest, OverrideChange};
 use crate::configuration::Configuration;
 use crate::control::offline;
 use crate::daemon;
 use crate::table::Table;
 use director_core::config;
+use director_core::overrides::AtDeadline;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -37,13 +38,19 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
             let status = client.status().await?;
             printer.print(&status, &Table(&status))
         }
-        Command::Weight { server, weight } => {
-            let change = OverrideChange::Weight(weight);
+        Command::Weight { server, weight, lasting } => {
+            let change = OverrideChange::Weight { weight, seconds: lasting };
             override_server(&client, printer, &server, change, &format!("weight {weight}")).await
         }
-        Command::Drain { server } => {
+        Command::Drain { server, drain } => {
+            let request = DrainRequest {
+                deadline_seconds: drain.deadline,
+                at_deadline: if drain.cut { AtDeadline::Cut } else { AtDeadline::Keep },
+                returning_clients: drain.returning,
+            };
             let text = "drained: no new connections, established ones go on";
-            override_server(&client, printer, &server, OverrideChange::Drain, text).await
+            override_server(&client, printer, &server, OverrideChange::Drain(request), text).await?;
+            if drain.wait { wait::until_drained(&client, printer, &server).await } else { Ok(()) }
         }
         Command::Enable { server } => {
             override_server(&client, printer, &server, OverrideChange::Enable, "enabled").await
@@ -74,8 +81,8 @@ async fn override_server(
     let ServerArgs { service, server } = at;
     client.change(service, server, change).await?;
     let change = match change {
-        OverrideChange::Weight(weight) => json!({ "weight": weight }),
-        OverrideChange::Drain => json!("drain"),
+        OverrideChange::Weight { weight, .. } => json!({ "weight": weight }),
+        OverrideChange::Drain(_) => json!("drain"),
         OverrideChange::Enable => json!("enable"),
         OverrideChange::Reset => json!("reset"),
     };

@@ -1,7 +1,7 @@
 //! Why a command failed, and how that is told.
 
-use super::Output;
 use super::output::complain;
+use super::{Output, ServerArgs};
 use crate::api::Problem;
 use crate::client;
 use crate::configuration::LoadError;
@@ -39,6 +39,9 @@ pub enum Failure {
     /// A running director would put everything back at once.
     #[error("a director is running: it answers on {}. Stop it first: it would put everything back", .0.display())]
     Running(PathBuf),
+    /// Somebody ended the drain that was waited for.
+    #[error("{}/{} is no longer drained: somebody enabled or reset it, or took it out of the configuration", .0.service, .0.server)]
+    DrainEnded(ServerArgs),
     /// The result could not be written.
     #[error("cannot write the result")]
     Output(#[source] io::Error),

@@ -40,9 +40,9 @@ async fn asks_and_changes() {
     let (_folder, client, control) = director().await;
     assert_eq!(client.status().await.unwrap(), sample::status());
     for change in [
-        OverrideChange::Weight(0),
-        OverrideChange::Weight(u16::MAX),
-        OverrideChange::Drain,
+        OverrideChange::Weight { weight: 0, seconds: None },
+        OverrideChange::Weight { weight: u16::MAX, seconds: None },
+        OverrideChange::Drain(DrainRequest::default()),
         OverrideChange::Enable,
         OverrideChange::Reset,
     ] {
@@ -57,11 +57,16 @@ async fn asks_and_changes() {
 async fn passes_on_what_the_director_says() {
     let (_folder, client, control) = director().await;
     let odd = "a/b ?#%ü";
-    let Err(Error::Refused(problem)) = client.change(odd, "exchange1", OverrideChange::Drain).await else {
+    let Err(Error::Refused(problem)) =
+        client.change(odd, "exchange1", OverrideChange::Drain(DrainRequest::default())).await
+    else {
         panic!("not refused")
     };
     assert_eq!(problem.detail, format!("there is no service named {odd:?}"));
-    let error = client.change("exchange", "exchange3", OverrideChange::Drain).await.unwrap_err();
+    let error = client
+        .change("exchange", "exchange3", OverrideChange::Drain(DrainRequest::default()))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "service \"exchange\" has no server named \"exchange3\"");
     control.refuse_reloads("director.yaml:1:1: error: unknown key \"servces\"");
     let error = client.reload().await.unwrap_err();

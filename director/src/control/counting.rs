@@ -4,6 +4,7 @@ use super::memory::Traffic;
 use crate::traffic::{Connections, Flows};
 use director_core::ids::DestinationId;
 use director_nft::netlink::Conntrack;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Connections stay in the kernel's table for 10 s after their end at least.
@@ -16,10 +17,11 @@ const DUTY: u32 = 20;
 const GAP: Duration = Duration::from_millis(500);
 
 /// The counters, and when they were read last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counting {
     connections: Connections,
     flows: Flows,
+    entries: BTreeMap<u32, u64>,
     counted: Option<Instant>,
     cost: Duration,
 }
@@ -28,7 +30,7 @@ impl Counting {
     /// Goes on from what an earlier run has counted.
     pub(super) fn resume(traffic: Traffic) -> Self {
         let flows = Flows::resume(traffic.totals);
-        Self { connections: traffic.connections, flows, counted: None, cost: Duration::ZERO }
+        Self { connections: traffic.connections, flows, ..Self::default() }
     }
 
     pub(super) fn connections(&mut self) -> &mut Connections {
@@ -41,6 +43,16 @@ impl Counting {
 
     pub(super) fn flows(&self) -> &Flows {
         &self.flows
+    }
+
+    /// Persistence entries by destination id.
+    pub(super) fn entries(&self) -> &BTreeMap<u32, u64> {
+        &self.entries
+    }
+
+    /// Takes a new count of the persistence entries over.
+    pub(super) fn set_entries(&mut self, entries: BTreeMap<u32, u64>) {
+        self.entries = entries;
     }
 
     /// What the next run goes on from.

@@ -2,16 +2,14 @@
 
 use crate::command::OverrideChange;
 use crate::state::{StateError, Store};
+use crate::targets::Overrides;
 use crate::traffic::{Connections, Totals};
-use director_core::availability::Override;
 use director_core::ids::Registry;
+use director_core::overrides::{Drain, Override, WeightOverride};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
-
-/// Overrides by service and server.
-pub(super) type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
 
 /// Addresses that the director added, with their interface.
 pub(super) type OwnAddresses = BTreeSet<(IpAddr, String)>;
@@ -71,25 +69,39 @@ impl Memory {
         &self.overrides.1
     }
 
-    /// Records a change before it takes effect.
+    /// Records a change before it takes effect. `now` is in seconds since 1970.
     pub(super) fn change(
         &mut self,
         service: &str,
         server: &str,
         change: OverrideChange,
+        now: u64,
     ) -> Result<(), StateError> {
         let mut overrides = self.overrides.1.clone();
         let servers = overrides.entry(service.to_owned()).or_default();
         let it = servers.entry(server.to_owned()).or_default();
         match change {
-            OverrideChange::Weight(weight) => it.weight = Some(weight),
-            OverrideChange::Drain => it.drained = true,
-            OverrideChange::Enable => it.drained = false,
+            OverrideChange::Weight { weight, seconds } => {
+                let until = seconds.map(|seconds| now.saturating_add(seconds));
+                it.weight = Some(WeightOverride { weight, until });
+            }
+            OverrideChange::Drain(request) => {
+                it.drain = Some(Drain {
+                    since: it.drain.map_or(now, |drain| drain.since),
+                    deadline: request.deadline_seconds.map(|seconds| now.saturating_add(seconds)),
+                    at_deadline: request.at_deadline,
+                    returning_clients: request.returning_clients,
+                });
+            }
+            OverrideChange::Enable => it.drain = None,
             OverrideChange::Reset => *it = Override::default(),
         }
-        servers.retain(|_, it| !it.is_empty());
-        overrides.retain(|_, servers| !servers.is_empty());
-        self.set_overrides(overrides)
+        self.set_overrides(in_force(overrides, now))
+    }
+
+    /// Forgets what has lapsed.
+    pub(super) fn forget_lapsed(&mut self, now: u64) -> Result<(), StateError> {
+        self.set_overrides(in_force(self.overrides.1.clone(), now))
     }
 
     pub(super) fn set_overrides(&mut self, overrides: Overrides) -> Result<(), StateError> {
@@ -122,6 +134,16 @@ impl Memory {
     pub(super) fn set_down(&mut self, down: BTreeSet<String>) -> Result<(), StateError> {
         save_changed(&mut self.down, down)
     }
+}
+
+/// What is left of `overrides` at `now`.
+fn in_force(mut overrides: Overrides, now: u64) -> Overrides {
+    overrides.retain(|_, servers| {
+        servers.values_mut().for_each(|it| *it = it.at(now));
+        servers.retain(|_, it| !it.is_empty());
+        !servers.is_empty()
+    });
+    overrides
 }
 
 fn save_changed<T: PartialEq + Serialize + for<'de> Deserialize<'de> + Default>(

@@ -3,6 +3,7 @@
 
 use super::addresses::{self, AddressKeeper};
 use super::memory::Memory;
+use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{Dataplane, Kernel};
@@ -12,7 +13,6 @@ use crate::kernel::settings::Settings;
 use crate::state::{self, StateError};
 use crate::status::SettingStatus;
 use crate::targets;
-use director_core::availability::Override;
 use director_core::ids::{Exhausted, Registry};
 use director_core::plan::{self, Layout, Servers};
 use director_nft::diff::diff;
@@ -113,14 +113,14 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
 fn servers(
     configuration: &Configuration,
     down: &BTreeSet<String>,
-    overrides: &BTreeMap<String, BTreeMap<String, Override>>,
+    overrides: &targets::Overrides,
 ) -> BTreeMap<String, Servers> {
     let since = Instant::now();
     let verdicts = targets::targets(&configuration.model, down).into_iter().map(|(id, target)| {
         let up = target.policy.start == Start::Up;
         (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
     });
-    targets::decide(&configuration.model, &verdicts.collect(), overrides)
+    targets::decide(&configuration.model, &verdicts.collect(), overrides, unix_now())
 }
 
 fn ruleset(

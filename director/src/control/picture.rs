@@ -1,11 +1,14 @@
 //! The status as the control loop knows it.
 
-use crate::status::{ManagementStatus, ProbeStatus, ServerState, ServerStatus, ServiceStatus, TrafficStatus};
-use crate::targets::{VerdictMap, verdicts_of};
+use crate::status::{
+    DrainStatus, ManagementStatus, ProbeStatus, ServerState, ServerStatus, ServiceStatus, TrafficStatus,
+};
+use crate::targets::{Overrides, VerdictMap, verdicts_of};
 use crate::traffic::{Connections, Flows};
-use director_core::availability::{Availability, Override, State};
+use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Service};
+use director_core::overrides::Drain;
 use director_core::plan::Servers;
 use std::collections::BTreeMap;
 
@@ -14,7 +17,11 @@ pub(super) struct Picture<'a> {
     pub(super) model: &'a Model,
     pub(super) registry: &'a Registry,
     pub(super) availability: &'a BTreeMap<String, Servers>,
-    pub(super) overrides: &'a BTreeMap<String, BTreeMap<String, Override>>,
+    pub(super) overrides: &'a Overrides,
+    /// Seconds since 1970.
+    pub(super) now: u64,
+    /// Persistence entries by destination id.
+    pub(super) entries: &'a BTreeMap<u32, u64>,
     pub(super) verdicts: &'a VerdictMap,
     pub(super) connections: &'a Connections,
     pub(super) flows: &'a Flows,
@@ -56,6 +63,7 @@ impl Picture<'_> {
         let available = self.availability.get(&service.name).and_then(|servers| servers.get(&server.name));
         let overridden = self.overrides.get(&service.name).and_then(|servers| servers.get(&server.name));
         let overridden = overridden.copied().unwrap_or_default();
+        let id = self.registry.server(&service.name, &server.name);
         let probes = verdicts_of(self.model, service, server, self.verdicts);
         ServerStatus {
             name: server.name.clone(),
@@ -65,10 +73,26 @@ impl Picture<'_> {
             reason: available.map(|it| it.reason.clone()).unwrap_or_default(),
             weight: available.map_or(0, |it| it.weight.get()),
             configured_weight: server.weight.get(),
-            override_weight: overridden.weight,
-            drained: overridden.drained,
+            override_weight: overridden.weight_at(self.now),
+            override_seconds_left: overridden
+                .weight
+                .and_then(|it| it.until)
+                .map(|until| until.saturating_sub(self.now)),
+            drained: overridden.drain.is_some(),
+            drain: overridden.drain.map(|drain| self.drain(&drain, id)),
             probes: probes.map(|(name, verdict)| probe(name, verdict)).collect(),
-            traffic: self.traffic(self.registry.server(&service.name, &server.name)),
+            traffic: self.traffic(id),
+        }
+    }
+
+    fn drain(&self, drain: &Drain, id: Option<DestinationId>) -> DrainStatus {
+        let id = id.map(DestinationId::get);
+        DrainStatus {
+            seconds: self.now.saturating_sub(drain.since),
+            seconds_left: drain.deadline.map(|deadline| deadline.saturating_sub(self.now)),
+            at_deadline: drain.at_deadline,
+            connections_left: id.map_or(0, |id| self.flows.live(id).open),
+            entries_left: id.and_then(|id| self.entries.get(&id)).copied().unwrap_or(0),
         }
     }
 

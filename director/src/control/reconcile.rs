@@ -1,9 +1,10 @@
 //! Brings the kernel to what it shall be.
 
 use super::purge;
-use super::{Control, addresses};
+use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::targets;
+use director_core::ids::DestinationId;
 use director_core::model::Model;
 use director_core::plan::Servers;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,10 @@ impl Control {
     /// The ruleset is not as it shall be.
     pub(super) async fn reconcile(&mut self, scope: Scope<'_>) -> Result<(), String> {
         let started = Instant::now();
-        self.decide(scope);
+        let now = unix_now();
+        self.lapses =
+            self.memory.overrides().values().flatten().filter_map(|(_, it)| it.next_change(now)).min();
+        self.decide(scope, now);
         let ruleset = self.reconcile_ruleset();
         let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
         let settings = self.settings.apply();
@@ -52,20 +56,20 @@ impl Control {
     }
 
     /// Decides anew what servers may get, and notes what changed by it.
-    fn decide(&mut self, scope: Scope<'_>) {
+    fn decide(&mut self, scope: Scope<'_>, now: u64) {
         let model = &self.configuration.model;
         let (verdicts, overrides) = (&self.verdicts, self.memory.overrides());
         match scope {
             Scope::Surroundings => {}
             Scope::Service(name) => {
                 if let Some(service) = model.services.get(name) {
-                    let servers = targets::decide_service(model, service, verdicts, overrides);
+                    let servers = targets::decide_service(model, service, verdicts, overrides, now);
                     let before = self.availability.insert(name.to_owned(), servers);
                     self.changed.entry(name.to_owned()).or_insert_with(|| before.unwrap_or_default());
                 }
             }
             Scope::Everything => {
-                let decided = targets::decide(model, verdicts, overrides);
+                let decided = targets::decide(model, verdicts, overrides, now);
                 for (name, before) in std::mem::replace(&mut self.availability, decided) {
                     if self.availability.get(&name) != Some(&before) {
                         self.changed.entry(name).or_insert(before);
@@ -106,16 +110,20 @@ impl Control {
         }
     }
 
-    /// Ends connections of servers that are no longer configured, where their service says so (or said so in the
-    /// configuration `before`, if it is gone too).
-    pub(super) fn bury_unconfigured(&mut self, before: Option<&Model>) {
+    /// Ends connections of servers that are gone: dead when an earlier run ended, or drained to the end, or no longer
+    /// configured where their service says so (or said so in the configuration `before`, if it is gone too).
+    pub(super) fn bury(&mut self, before: Option<&Model>) {
         let model = &self.configuration.model;
         let expires = |service: &str| {
             let service = model.services.get(service).or_else(|| before?.services.get(service));
             service.is_none_or(|service| service.quiescence.expire_nodest_conn)
         };
         let gone = self.registry.unconfigured(model).filter(|(service, _, _)| expires(service));
-        let gone: BTreeSet<u32> = gone.map(|(_, _, id)| id.get()).collect();
+        let dead = self.availability.iter().flat_map(|(service, servers)| {
+            let dead = servers.iter().filter(|(_, it)| !it.keeps_connections);
+            dead.filter_map(|(server, _)| self.registry.server(service, server))
+        });
+        let gone: BTreeSet<u32> = gone.map(|(_, _, id)| id).chain(dead).map(DestinationId::get).collect();
         if gone.is_empty() {
             return;
         }
@@ -124,7 +132,7 @@ impl Control {
         if gone.is_empty() {
             return;
         }
-        tracing::info!(servers = gone.len(), "ending connections of servers that are no longer configured");
+        tracing::info!(servers = gone.len(), "ending connections of servers that are gone");
         for id in gone {
             self.purge.add(id, Instant::now());
         }

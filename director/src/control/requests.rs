@@ -1,6 +1,6 @@
 //! What operators ask for: overrides and reloads. Refused as a whole, or done as a whole.
 
-use super::{Control, Scope};
+use super::{Control, Scope, unix_now};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
 use crate::kernel::settings::Settings;
@@ -21,7 +21,7 @@ impl Control {
         self.find(service, server)?;
         let before = self.memory.overrides().clone();
         let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
-        self.memory.change(service, server, change).map_err(refused)?;
+        self.memory.change(service, server, change, unix_now()).map_err(refused)?;
         tracing::info!(service, server, ?change, "override");
         if let Err(error) = self.reconcile(Scope::Service(service)).await {
             self.memory.set_overrides(before).map_err(refused)?;
@@ -85,7 +85,7 @@ impl Control {
         }
         self.history.loaded = Instant::now();
         self.probe(&targets::down(&self.verdicts));
-        self.bury_unconfigured(Some(&before.0.model));
+        self.bury(Some(&before.0.model));
         Ok(())
     }
 

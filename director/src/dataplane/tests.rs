@@ -1,6 +1,6 @@
 use super::*;
-use director_core::availability::Override;
 use director_core::config::load;
+use director_core::overrides::{Override, WeightOverride};
 use director_nft::fake::{Fake, FakeError};
 use director_nft::ir::Datum;
 
@@ -12,6 +12,7 @@ struct FakeKernel {
     applied: usize,
     observed: usize,
     packets: BTreeMap<Key, u64>,
+    entries: BTreeMap<u32, u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,10 @@ impl Kernel for FakeKernel {
         let asked = |key: &Key| keys.is_none_or(|keys| keys.contains(key));
         let counted = self.packets.iter().filter(|(key, _)| map == "dests4" && asked(key));
         Ok(counted.map(|(key, packets)| (key.clone(), *packets)).collect())
+    }
+
+    fn entries(&mut self, _: &str) -> Result<BTreeMap<u32, u64>, FakeKernelError> {
+        Ok(self.entries.clone())
     }
 }
 
@@ -76,7 +81,7 @@ struct Wanted {
 fn wanted(text: &str, registry: &mut Registry) -> Wanted {
     let model = load(text, "farm").unwrap_or_else(|report| panic!("{report}"));
     registry.assign(&model).unwrap();
-    let availability = crate::targets::decide(&model, &BTreeMap::new(), &BTreeMap::new());
+    let availability = crate::targets::decide(&model, &BTreeMap::new(), &BTreeMap::new(), 0);
     let node = Arc::new(model.nodes["lb1"].clone());
     let skeleton = Skeleton { model: Arc::new(model), node, registry: Arc::new(registry.clone()) };
     Wanted { skeleton, availability }
@@ -84,9 +89,9 @@ fn wanted(text: &str, registry: &mut Registry) -> Wanted {
 
 /// `wanted` with a weight for server a of service s1.
 fn weighted(wanted: &Wanted, weight: u16) -> Wanted {
-    let a = Override { weight: Some(weight), drained: false };
+    let a = Override { weight: Some(WeightOverride { weight, until: None }), drain: None };
     let overrides = BTreeMap::from([("s1".to_owned(), BTreeMap::from([("a".to_owned(), a)]))]);
-    let availability = crate::targets::decide(&wanted.skeleton.model, &BTreeMap::new(), &overrides);
+    let availability = crate::targets::decide(&wanted.skeleton.model, &BTreeMap::new(), &overrides, 0);
     Wanted { availability, ..wanted.clone() }
 }
 
@@ -247,4 +252,23 @@ fn removal_leaves_nothing() {
     running.dataplane.remove().unwrap();
     assert!(!running.kernel().fake.observe().table);
     running.dataplane.remove().unwrap();
+}
+
+#[test]
+fn persistence_entries_of_both_families_add_up() {
+    let text = text(1).replace(
+        "public: {interface: eth0, address: 192.168.1.33/24}",
+        "public: {interface: eth0, addresses: [192.168.1.33/24, 'fd00:1::33/64']}",
+    );
+    let text = text.replace(
+        "private: {interface: eth1, address: 10.0.1.33/24}",
+        "private: {interface: eth1, addresses: [10.0.1.33/24, 'fd00:2::33/64']}",
+    );
+    let text = text.replace("a: {address: 10.0.1.1}", "a: {addresses: [10.0.1.1, 'fd00:2::1']}").replace(
+        "vip: 192.168.1.35, ports",
+        "vips: [192.168.1.35, 'fd00:1::35'], persistence: {timeout: 60s}, ports",
+    );
+    let mut running = running(&wanted(&text, &mut Registry::default()));
+    running.kernel().entries = BTreeMap::from([(7, 3)]);
+    assert_eq!(running.dataplane.entries().unwrap(), BTreeMap::from([(7, 6)]));
 }

@@ -1,7 +1,7 @@
 //! The ruleset in the kernel, over netlink.
 
 use crate::dataplane::Kernel;
-use director_nft::ir::Key;
+use director_nft::ir::{Datum, Key};
 use director_nft::netlink::{Error, Events, Nft};
 use director_nft::observed::Observed;
 use director_nft::transaction::Transaction;
@@ -54,5 +54,15 @@ impl Kernel for NftKernel {
             None => self.0.counters(map)?,
         };
         Ok(counters.into_iter().map(|(key, counter)| (key, counter.packets)).collect())
+    }
+
+    fn entries(&mut self, map: &str) -> Result<BTreeMap<u32, u64>, Error> {
+        let mut entries = BTreeMap::new();
+        for element in self.0.dynamic_elements(map)? {
+            if let [Datum::Mark(id)] = element.data.as_slice() {
+                *entries.entry(*id).or_insert(0) += 1;
+            }
+        }
+        Ok(entries)
     }
 }

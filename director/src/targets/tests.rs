@@ -1,6 +1,7 @@
 use super::*;
 use director_core::availability::State;
 use director_core::config::load;
+use director_core::overrides::Drain;
 use std::time::{Duration, Instant};
 
 const FARM: &str = "
@@ -71,7 +72,7 @@ fn one_failed_probe_takes_a_server_out_of_the_services_that_ask_for_it() {
         (TargetId::new("own@10.0.1.1:2525"), verdict(false)),
         (TargetId::new("rdp@10.0.1.1:3389"), verdict(true)),
     ]);
-    let decided = decide(&model(), &verdicts, &BTreeMap::new());
+    let decided = decide(&model(), &verdicts, &BTreeMap::new(), 0);
     assert_eq!(decided["mail"]["a"].state, State::Down);
     assert_eq!(decided["mail"]["a"].reason, "own: refused");
     assert_eq!(decided["mail"]["b"].state, State::Up);
@@ -80,9 +81,9 @@ fn one_failed_probe_takes_a_server_out_of_the_services_that_ask_for_it() {
 
 #[test]
 fn an_override_concerns_one_service_only() {
-    let drained = Override { weight: None, drained: true };
+    let drained = Override { weight: None, drain: Some(Drain::default()) };
     let overrides = BTreeMap::from([("web".to_owned(), BTreeMap::from([("a".to_owned(), drained)]))]);
-    let decided = decide(&model(), &VerdictMap::new(), &overrides);
+    let decided = decide(&model(), &VerdictMap::new(), &overrides, 0);
     assert_eq!(decided["web"]["a"].state, State::Drained);
     assert_eq!(decided["mail"]["a"].state, State::Up);
 }

@@ -101,14 +101,14 @@ fn a_flow_shown_twice_counts_once() {
     dump(&mut flows, &[]);
     dump(&mut flows, &[flow(1, Some(3), 5), flow(1, Some(3), 5)]);
     assert_eq!(flows.totals()[&ID].packets, [5, 10]);
-    assert_eq!(flows.live(ID), Live { active: 1, inactive: 0 });
+    assert_eq!(flows.live(ID), Live { active: 1, inactive: 0, open: 1 });
 }
 
 #[test]
 fn established_tcp_is_active_and_all_else_is_not() {
     let mut flows = Flows::default();
-    dump(&mut flows, &[flow(1, Some(3), 0), flow(2, Some(1), 0), flow(3, None, 0)]);
-    assert_eq!(flows.live(ID), Live { active: 1, inactive: 2 });
+    dump(&mut flows, &[flow(1, Some(3), 0), flow(2, Some(7), 0), flow(3, None, 0)]);
+    assert_eq!(flows.live(ID), Live { active: 1, inactive: 2, open: 2 });
     dump(&mut flows, &[]);
     assert_eq!(flows.live(ID), Live::default());
 }

@@ -1,8 +1,9 @@
 //! Packets through planned rulesets: what is planned is what the words of the configuration promise.
 
 use super::*;
-use crate::availability::{Health, Override, availability};
+use crate::availability::{Health, availability};
 use crate::config::load;
+use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
 use director_nft::diff::diff;
 use director_nft::fake::Fake;
 use director_nft::ir::Reject;
@@ -56,7 +57,8 @@ impl Farm {
         registry.assign(&model).unwrap();
         let layout = Layout::new(&model, 100, None);
         let up = |service: &Service| -> Servers {
-            let decide = |server| availability(server, service.quiescence, &Health::Up, Override::default());
+            let decide =
+                |server| availability(server, service.quiescence, &Health::Up, Override::default(), 0);
             service.servers.values().map(|server| (server.name.clone(), decide(server))).collect()
         };
         let servers = model.services.values().map(|it| (it.name.clone(), up(it))).collect();
@@ -84,7 +86,7 @@ impl Farm {
     /// Decides anew for a server of a service.
     fn set(&mut self, service: &str, server: &str, health: &Health, overridden: Override) {
         let it = &self.model.services[service];
-        let decided = availability(&it.servers[server], it.quiescence, health, overridden);
+        let decided = availability(&it.servers[server], it.quiescence, health, overridden, 0);
         self.servers.get_mut(service).unwrap().insert(server.to_owned(), decided);
         self.apply();
     }
@@ -128,7 +130,10 @@ impl Farm {
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
-const DRAINED: Override = Override { weight: None, drained: true };
+const DRAINED: Override = Override {
+    weight: None,
+    drain: Some(Drain { since: 0, deadline: None, at_deadline: AtDeadline::Keep, returning_clients: None }),
+};
 
 #[test]
 fn packets_go_where_the_configuration_says() {
@@ -280,7 +285,7 @@ proptest! {
             let before = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.servers["exchange"]);
             let name = ["exchange1", "exchange2", "old"][server];
             let health = if down { Health::Down("refused".into()) } else { Health::Up };
-            farm.set("exchange", name, &health, Override { weight: Some(weight), drained });
+            farm.set("exchange", name, &health, Override { weight: Some(WeightOverride { weight, until: None }), drain: drained.then(Drain::default) });
             let after = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.servers["exchange"]);
             kernel.apply(&diff(&Observed::from(&before), &after)).unwrap();
             prop_assert_eq!(kernel.ruleset(), &farm.ruleset());
