@@ -36,15 +36,20 @@ pub struct DrainBody {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "seconds")]
     pub deadline_seconds: Option<u64>,
     /// `keep` (default) or `cut` those that have not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     pub at_deadline: AtDeadline,
     /// Persistent clients `stay` or `move`; without it, as the service says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word")]
     pub returning_clients: Option<ReturningClients>,
 }
 
 /// A year.
 const LONGEST: u64 = 31_536_000;
+
+/// One word of several. By way of a value: what is no word at all is wrong JSON to the reader of an enum.
+fn word<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(serde_json::Value::deserialize(deserializer)?).map_err(D::Error::custom)
+}
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match serde_json::Value::deserialize(deserializer)?.as_u64() {
