@@ -136,45 +136,52 @@ fn waiting_for_a_drain_ends_with_the_last_connection() {
 }
 
 #[test]
-fn the_deadline_of_a_drain_cuts_or_keeps_as_asked() {
-    lab::test(|| {
-        for (arguments, cut) in [(&["--deadline", "2s"][..], false), (&["--deadline", "2s", "--cut"], true)] {
-            let lab = Lab::exchange()?;
-            let _servers = lab.start_servers()?;
-            let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
-            let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
-            director.cli(&[&["drain", "web", "exchange1"], arguments, &["--wait"]].concat())?;
-            let status = director.server("web", "exchange1")?;
-            assert_eq!((&status["state"], &status["drain"]["seconds_left"]), (&json!("drained"), &json!(0)));
-            let lost = if cut { 4 } else { 0 };
-            eventually(PATIENCE, "what is left is cut", || hold.so_far().failed() == lost)?;
-            hold.more(60)?;
-            let held = hold.stop()?;
-            assert_eq!(held.failed(), lost, "{held}");
-        }
-        Ok(())
-    });
+fn at_its_deadline_a_drain_keeps_what_is_left() {
+    lab::test(|| drain_to_the_deadline(&["--deadline", "2s"], 0));
 }
 
 #[test]
-fn a_drain_chooses_where_persistent_clients_go() {
-    lab::test(|| {
-        for (choice, returns) in [("stay", true), ("move", false)] {
-            let lab = Lab::exchange()?;
-            let _servers = lab.start_servers()?;
-            let director = lab.start_director("lb1", &lab.configuration(STICKY))?;
-            let target = Target::new(SocketAddr::new(VIP, 80));
-            let first = lab.client().visit(&target, 3)?;
-            let server = first.only_server().ok_or("the client does not stick")?.to_owned();
-            director.cli(&["drain", "web", &server, "--returning", choice])?;
-            eventually(PATIENCE, "the entry is counted", || {
-                director.server("web", &server).is_ok_and(|it| it["drain"]["entries_left"] == 1)
-            })?;
-            let next = lab.client().visit(&target, 3)?;
-            assert_eq!(next.only_server() == Some(&*server), returns, "{choice}: {next}");
-        }
-        Ok(())
-    });
+fn at_its_deadline_a_drain_cuts_what_is_left_if_told_to() {
+    lab::test(|| drain_to_the_deadline(&["--deadline", "2s", "--cut"], 4));
+}
+
+fn drain_to_the_deadline(arguments: &[&str], lost: u64) -> Result<(), Box<dyn Error>> {
+    let lab = Lab::exchange()?;
+    let _servers = lab.start_servers()?;
+    let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
+    director.cli(&[&["drain", "web", "exchange1"], arguments, &["--wait"]].concat())?;
+    let status = director.server("web", "exchange1")?;
+    assert_eq!((&status["state"], &status["drain"]["seconds_left"]), (&json!("drained"), &json!(0)));
+    eventually(PATIENCE, "what is left is cut", || hold.so_far().failed() == lost)?;
+    hold.more(60)?;
+    let held = hold.stop()?;
+    assert_eq!(held.failed(), lost, "{held}");
+    Ok(())
+}
+
+#[test]
+fn a_drain_may_let_persistent_clients_stay() {
+    lab::test(|| drain_a_persistent_client("stay", true));
+}
+
+#[test]
+fn a_drain_may_move_persistent_clients() {
+    lab::test(|| drain_a_persistent_client("move", false));
+}
+
+fn drain_a_persistent_client(choice: &str, returns: bool) -> Result<(), Box<dyn Error>> {
+    let lab = Lab::exchange()?;
+    let _servers = lab.start_servers()?;
+    let director = lab.start_director("lb1", &lab.configuration(STICKY))?;
+    let target = Target::new(SocketAddr::new(VIP, 80));
+    let first = lab.client().visit(&target, 3)?;
+    let server = first.only_server().ok_or("the client does not stick")?.to_owned();
+    director.cli(&["drain", "web", &server, "--returning", choice])?;
+    assert_eq!(director.server("web", &server)?["drain"]["entries_left"], 1);
+    let next = lab.client().visit(&target, 3)?;
+    assert_eq!(next.only_server() == Some(&*server), returns, "{next}");
+    Ok(())
 }
 
 #[test]

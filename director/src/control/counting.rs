@@ -65,6 +65,11 @@ impl Counting {
         self.counted = Some(Instant::now());
     }
 
+    /// The figures are to be read again before they are shown.
+    pub(super) fn distrust(&mut self) {
+        self.counted = None;
+    }
+
     /// True if it is time to read all counters. Dumps of a large table come less often.
     pub(super) fn due(&self, now: Instant) -> bool {
         self.counted.is_none_or(|counted| now >= counted + PERIOD.max(self.cost * DUTY))

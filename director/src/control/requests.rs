@@ -23,6 +23,8 @@ impl Control {
         let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
         self.memory.change(service, server, change, unix_now()).map_err(refused)?;
         tracing::info!(service, server, ?change, "override");
+        // Who drains asks next what is left: figures from before would say too little.
+        self.counting.distrust();
         if let Err(error) = self.reconcile(Scope::Service(service)).await {
             self.memory.set_overrides(before).map_err(refused)?;
             return Err(CommandError::Kernel(error));
