@@ -7,6 +7,7 @@ use crate::{Result, eventually};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 /// Time from one exchange of data on a connection to the next.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -23,6 +24,8 @@ struct Shared {
     /// Connections that were opened, and failures, at the start or later.
     tally: Mutex<Tally>,
     exchanges: AtomicU64,
+    /// Read by each exchange; who writes keeps them from beginning.
+    quiet: RwLock<()>,
 }
 
 impl Hold {
@@ -71,6 +74,13 @@ impl Hold {
         eventually(Duration::from_secs(30), "data goes there and back", || self.exchanges() >= goal)
     }
 
+    /// Lets the connections stay idle as long as the guard lives. No data is on its way when this
+    /// returns, but acknowledgements may be.
+    #[must_use]
+    pub fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shared.quiet.blocking_write()
+    }
+
     /// Closes the connections; returns what [`Self::so_far`] would then. Connections that cannot be closed properly
     /// count as failed.
     ///
@@ -85,9 +95,11 @@ impl Hold {
 /// Keeps data moving until told to stop.
 async fn keep(mut conversation: Conversation, shared: Arc<Shared>, mut stop: Stop) {
     let outcome = loop {
+        let exchanging = shared.quiet.read().await;
         if let Err(failure) = conversation.exchange().await {
             break Err(failure);
         }
+        drop(exchanging);
         shared.exchanges.fetch_add(1, Ordering::Relaxed);
         if stop.within(INTERVAL).await {
             break conversation.close().await;
