@@ -76,7 +76,6 @@ impl Hold {
 
     /// Lets the connections stay idle as long as the guard lives. No data is on its way when this
     /// returns, but acknowledgements may be.
-    #[must_use]
     pub fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.quiet.blocking_write()
     }
