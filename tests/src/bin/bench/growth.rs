@@ -6,7 +6,8 @@ use crate::figures::{Samples, milliseconds, print_table};
 use lab::{Host, Lab};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Services and VIPs of each case.
 const SIZES: [(usize, usize); 5] = [(1, 1), (1_000, 10), (1_000, 1_000), (MANY, 10), (MANY, MANY)];
@@ -22,6 +23,9 @@ const CALLS: usize = 210;
 
 /// The same by the command.
 const COMMANDS: usize = 30;
+
+/// Time after a start in which the director still announces addresses, and the kernel tells of them.
+const SETTLING: Duration = Duration::from_millis(1500);
 
 /// The services whose weights are changed, in turn.
 const CHANGED: usize = 5;
@@ -108,6 +112,7 @@ impl Case {
         self.start.add_time(start);
         let first_run = daemon.status()?["reconcile"]["last_seconds"].as_f64();
         self.first_run.add(first_run.ok_or("the status lacks the time of the first run")? * 1e3);
+        sleep(SETTLING);
         for number in 0..CALLS / self.rounds() {
             let (service, weight) = self.change(number);
             let begin = Instant::now();
