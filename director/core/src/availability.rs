@@ -35,6 +35,8 @@ pub struct Availability {
     pub reason: String,
     /// For the scheduler; 0 takes it out of the slots.
     pub weight: Weight,
+    /// The weight that it would have if it took connections; what a scheduler may keep its place by.
+    pub full_weight: Weight,
     /// Persistent clients may return to it, whatever its weight.
     pub admits_returning: bool,
     /// Its connections go on; false: they end now.
@@ -56,12 +58,14 @@ pub fn availability(
 ) -> Availability {
     let set = overridden.weight_at(now);
     let weight = set.map_or(server.weight, Weight::new);
+    let full_weight = if weight == Weight::ZERO { server.weight } else { weight };
     let returns_to_quiescent = !quiescence.expire_quiescent_template;
     match (health, overridden.drain) {
         (Health::Down(reason), _) => Availability {
             state: State::Down,
             reason: reason.clone(),
             weight: Weight::ZERO,
+            full_weight,
             admits_returning: quiescence.quiescent && returns_to_quiescent,
             keeps_connections: !quiescence.expire_nodest_conn,
         },
@@ -69,6 +73,7 @@ pub fn availability(
             state: State::Drained,
             reason: "drained by an operator".to_owned(),
             weight: Weight::ZERO,
+            full_weight,
             admits_returning: match drain.returning_clients {
                 Some(clients) => clients == ReturningClients::Stay && !drain.cuts(now),
                 None => returns_to_quiescent && !drain.cuts(now),
@@ -84,6 +89,7 @@ pub fn availability(
             }
             .to_owned(),
             weight,
+            full_weight,
             admits_returning: returns_to_quiescent,
             keeps_connections: true,
         },
@@ -91,6 +97,7 @@ pub fn availability(
             state: State::Up,
             reason: String::new(),
             weight,
+            full_weight,
             admits_returning: true,
             keeps_connections: true,
         },
@@ -162,6 +169,22 @@ mod tests {
     #[test]
     fn expire_nodest_conn_off_leaves_connections_alone() {
         assert_eq!(decide(1, [true, true, false], true, None, false), (State::Down, 0, false, true));
+    }
+
+    #[test]
+    fn a_server_without_weight_has_the_one_it_would_come_back_with() {
+        let set = |weight| Some(WeightOverride { weight, until: None });
+        let full = |weight, health: &Health, overridden| {
+            availability(&server(weight), Quiescence::default(), health, overridden, 0).full_weight.get()
+        };
+        let down = Health::Down("refused".into());
+        let drain = Some(Drain::default());
+        assert_eq!(full(3, &Health::Up, Override { weight: None, drain }), 3);
+        assert_eq!(full(3, &Health::Up, Override { weight: set(5), drain }), 5);
+        assert_eq!(full(3, &down, Override { weight: set(5), drain: None }), 5);
+        assert_eq!(full(3, &Health::Up, Override { weight: set(0), drain: None }), 3);
+        assert_eq!(full(0, &Health::Up, Override::default()), 0);
+        assert_eq!(full(3, &Health::Up, Override { weight: set(5), drain: None }), 5);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use network::{Network, ParseNetworkError};
 pub use node::{Attachment, Node};
 pub use probe::{ProbeKind, ProbeSpec, StartState};
 pub use service::{
-    Persistence, PortMap, PortRange, Protocol, Quiescence, RealServer, Scheduler, Service, Weight,
+    ClientHash, Persistence, PortMap, PortRange, Protocol, Quiescence, RealServer, Scheduler, Service, Weight,
 };
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@
 
 mod layout;
 mod names;
+mod pick;
 mod service;
 mod skeleton;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use skeleton::skeleton;
 use crate::availability::Availability;
 use crate::ids::Registry;
 use crate::model::{Model, Node, Service, Weight};
+use crate::schedule::{self, Candidate};
 use director_nft::ir::Ruleset;
 use std::collections::BTreeMap;
 
@@ -60,15 +62,16 @@ fn turn<'a>(service: &'a Service, servers: &Servers, ipv6: bool) -> Vec<&'a str>
     if !service.vips.iter().any(|vip| vip.is_ipv6() == ipv6) {
         return Vec::new();
     }
-    let candidates: Vec<(&str, Weight)> = service
+    let candidates: Vec<Candidate<'a>> = service
         .servers
         .values()
         .filter(|server| server.addresses.iter().any(|address| address.is_ipv6() == ipv6))
         .map(|server| {
-            let weight = servers.get(&server.name).map_or(Weight::ZERO, |it| it.weight);
-            (server.name.as_str(), weight)
+            let removed = (Weight::ZERO, Weight::ZERO);
+            let (weight, full_weight) =
+                servers.get(&server.name).map_or(removed, |it| (it.weight, it.full_weight));
+            Candidate { name: &server.name, weight, full_weight }
         })
         .collect();
-    let weights: Vec<Weight> = candidates.iter().map(|(_, weight)| *weight).collect();
-    crate::schedule::slots(service.scheduler, &weights).into_iter().map(|owner| candidates[owner].0).collect()
+    schedule::slots(service.scheduler, &candidates).into_iter().map(|owner| candidates[owner].name).collect()
 }

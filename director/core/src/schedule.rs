@@ -1,57 +1,55 @@
 //! Weights to slot tables.
 //!
-//! The kernel counts through a service's slots, one a new connection; a slot holds the server that gets it. What
-//! a scheduler is, is how it fills the slots.
+//! For a new connection the kernel takes one of a service's slots: the next one, a random one, or the one that a
+//! hash of the packet says. A slot holds the server that gets it. This module fills the slots; how the kernel
+//! comes to one is the plan's to say.
 
+mod maglev;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::model::{Scheduler, Weight};
 
 /// Most slots of one service in one family: what a slot's key leaves room for.
 pub const MAX_SLOTS: usize = 1 << 15;
 
-/// The slots of a service: one turn through its servers, as indices into `weights`. Empty if no server has a
-/// weight.
+/// A server that slots may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Its name: what a Maglev table places it by.
+    pub name: &'a str,
+    /// Its weight; 0 for none of the slots.
+    pub weight: Weight,
+    /// Its weight when nothing is wrong with it. A Maglev table keeps the places of a server by it that has no
+    /// weight at the moment.
+    pub full_weight: Weight,
+}
+
+/// The slots of a service, as indices into `candidates`. Empty if none of them has a weight. The result depends on
+/// nothing else: two directors, or one before and after a restart, come to the same.
 ///
-/// Shares are exact over a turn: a server owns `weight / gcd` slots. Only where that would take more than
-/// [`MAX_SLOTS`] slots, shares are rounded to the nearest that fit, and every server with a weight keeps one.
-/// Slots of a server are spread evenly over the turn, so a heavy server gets no burst (LVS's wrr starts each turn
-/// with one).
+/// - rr, wrr, random, sh, dh: one turn through the servers. Shares are exact over a turn: a server owns
+///   `weight / gcd` slots. Only where that would take more than [`MAX_SLOTS`] slots, shares are rounded to the
+///   nearest that fit, and every server with a weight keeps one. Slots of a server are spread evenly over the turn,
+///   so a heavy server gets no burst (LVS's wrr starts each turn with one).
+/// - mh: a Maglev table. Shares are exact to a slot, and every server with a weight owns one. Its size depends on
+///   the number of candidates alone. Slots change hands only where they must: when a server loses its weight its
+///   own, and when it comes back the same ones.
+/// - fo: a single slot, for the server with the highest weight; the first of them, if there are several.
 #[must_use]
-pub fn slots(scheduler: Scheduler, weights: &[Weight]) -> Vec<usize> {
-    let shares: Vec<u64> = match scheduler {
-        Scheduler::Rr => weights.iter().map(|weight| u64::from(weight.get() > 0)).collect(),
-        Scheduler::Wrr => weights.iter().map(|weight| u64::from(weight.get())).collect(),
-    };
-    interleave(&fit(&shares))
-}
-
-/// `shares` in lowest terms, and so that their sum is at most [`MAX_SLOTS`].
-fn fit(shares: &[u64]) -> Vec<u64> {
-    let divisor = shares.iter().copied().fold(0, gcd).max(1);
-    let reduced: Vec<u64> = shares.iter().map(|share| share / divisor).collect();
-    let sum: u64 = reduced.iter().sum();
-    if sum <= MAX_SLOTS as u64 {
-        return reduced;
+pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
+    let weights = || candidates.iter().map(|it| u64::from(it.weight.get()));
+    match scheduler {
+        Scheduler::Rr => turns::turn(&weights().map(|weight| weight.min(1)).collect::<Vec<_>>(), MAX_SLOTS),
+        Scheduler::Wrr | Scheduler::Random | Scheduler::Sh(_) | Scheduler::Dh => {
+            turns::turn(&weights().collect::<Vec<_>>(), MAX_SLOTS)
+        }
+        Scheduler::Mh(_) => maglev::table(candidates),
+        Scheduler::Fo => {
+            // `max_by_key` would find the last one.
+            let highest = weights().max().filter(|highest| *highest > 0);
+            highest.and_then(|highest| weights().position(|weight| weight == highest)).into_iter().collect()
+        }
     }
-    let owners = reduced.iter().filter(|share| **share > 0).count() as u64;
-    // Each owner keeps one slot; the others go by share, rounded down, so the sum can't exceed the limit.
-    let rest = (MAX_SLOTS as u64).saturating_sub(owners);
-    reduced.iter().map(|share| if *share == 0 { 0 } else { 1 + share * rest / sum }).collect()
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Gives owner `i` `shares[i]` slots: its k-th stands where (2k + 1) / (2 * share) of the turn has passed.
-fn interleave(shares: &[u64]) -> Vec<usize> {
-    let mut places: Vec<(u128, usize)> = Vec::new();
-    for (owner, share) in shares.iter().enumerate() {
-        // Positions as fixed-point fractions of a turn: shares are at most 2^16, so 2^64 keeps them apart.
-        places.extend((0..*share).map(|k| ((u128::from(2 * k + 1) << 64) / u128::from(2 * share), owner)));
-    }
-    places.sort_unstable();
-    places.into_iter().map(|(_, owner)| owner).collect()
 }

@@ -7,6 +7,7 @@ mod marks;
 mod nodes;
 mod ports;
 mod probes;
+mod scheduler;
 mod servers;
 mod services;
 mod settings;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{PortMap, Scheduler, Weight};
+use crate::model::{ClientHash, PortMap, Scheduler, Weight};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -120,6 +120,30 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((probe.timeout, probe.rise, probe.fall), (Duration::from_millis(500), 2, 3));
     assert_eq!(model.api.socket.to_str(), Some(Model::DEFAULT_SOCKET));
     assert!(!model.outbound.hairpin && model.outbound.masquerade.is_empty());
+}
+
+#[test]
+fn schedulers_have_their_options() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let scheduler = |options: &str| {
+        let text = format!(
+            "version: 1\n\
+             nodes: {{a: {{public: {{interface: e0, address: 192.0.2.1/24}}, private: {{interface: e1, address: 10.0.0.1/24}}}}}}\n\
+             servers: {{x: {{address: 10.0.0.2}}}}\n\
+             services: {{s: {{vip: 192.0.2.9, ports: {{tcp: 80}}, servers: {{x: {{}}}}, {options}}}}}\n"
+        );
+        assert!(validator.is_valid(&json(&text)), "{options} does not fit the schema");
+        model(&text).services["s"].scheduler
+    };
+    let hash = ClientHash { granularity_v4: 24, granularity_v6: 64, port: true };
+    let options = "hash_granularity: 255.255.255.0, hash_granularity6: /64, hash_port: true";
+    assert_eq!(scheduler("scheduler: random"), Scheduler::Random);
+    assert_eq!(scheduler("scheduler: dh"), Scheduler::Dh);
+    assert_eq!(scheduler("scheduler: fo"), Scheduler::Fo);
+    assert_eq!(scheduler("scheduler: sh"), Scheduler::Sh(ClientHash::default()));
+    assert_eq!(scheduler("scheduler: mh, hash_fallback: true"), Scheduler::Mh(ClientHash::default()));
+    assert_eq!(scheduler(&format!("scheduler: sh, {options}")), Scheduler::Sh(hash));
+    assert_eq!(scheduler(&format!("scheduler: mh, {options}")), Scheduler::Mh(hash));
 }
 
 /// A file of services named by `names`, none of them with a mark.

@@ -75,6 +75,33 @@ pub enum Scheduler {
     Rr,
     /// Weighted round robin: shares by weight, interleaved as LVS does.
     Wrr,
+    /// At random, by weight.
+    Random,
+    /// Source hash: a client goes to the same server as long as no server's weight or state changes.
+    Sh(ClientHash),
+    /// Maglev hash: the same, and a change moves few clients but those of the servers concerned.
+    Mh(ClientHash),
+    /// Destination hash: all connections to a VIP go to the same server.
+    Dh,
+    /// Failover: the server with the highest weight gets all.
+    Fo,
+}
+
+/// What of a client is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientHash {
+    /// Leading bits of an IPv4 address that count: 1 to 32.
+    pub granularity_v4: u8,
+    /// Leading bits of an IPv6 address that count: 1 to 128.
+    pub granularity_v6: u8,
+    /// The source port counts too: each connection of a client is hashed for itself.
+    pub port: bool,
+}
+
+impl Default for ClientHash {
+    fn default() -> Self {
+        Self { granularity_v4: 32, granularity_v6: 128, port: false }
+    }
 }
 
 impl Scheduler {
@@ -84,6 +111,11 @@ impl Scheduler {
         match self {
             Self::Rr => "rr",
             Self::Wrr => "wrr",
+            Self::Random => "random",
+            Self::Sh(_) => "sh",
+            Self::Mh(_) => "mh",
+            Self::Dh => "dh",
+            Self::Fo => "fo",
         }
     }
 }

@@ -3,13 +3,10 @@
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
-use super::{Servers, turn};
+use super::{Servers, pick, turn};
 use crate::ids::Registry;
 use crate::model::{PortRange, RealServer, Service};
-use director_nft::ir::{
-    Chain, Datum, Element, ElementData, Expression, Key, KeyPart, Numgen, NumgenMode, Rule, Ruleset,
-    Statement, Verdict,
-};
+use director_nft::ir::{Chain, Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
 /// parts of one service differ by elements and rules only.
@@ -112,11 +109,11 @@ fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Ve
     };
     let (mut schedule, comment) = match slots {
         Some((offset, modulus)) if modulus > 0 => {
-            let numgen = Numgen { mode: NumgenMode::Increment, modulus, offset };
+            let slot = pick::slot(service, names.ipv6, offset, modulus);
             let next = Statement::Verdict(Verdict::Goto(next));
             let plural = if modulus == 1 { "" } else { "s" };
             let comment = format!("{} {}, {modulus} slot{plural}", service.name, service.scheduler.name());
-            (vec![set_ct_mark(Expression::Numgen(numgen)), next], comment)
+            (vec![set_ct_mark(slot), next], comment)
         }
         _ => {
             let refuse = Statement::Verdict(Verdict::Goto(NO_SERVER.to_owned()));

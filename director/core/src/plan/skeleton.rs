@@ -188,6 +188,11 @@ pub(super) fn datum(address: IpAddr) -> Datum {
     }
 }
 
+/// The leading bits of the client's address.
+pub(super) fn source(ipv6: bool, prefix: u8) -> Selector {
+    if ipv6 { Selector::Ip6Saddr { prefix } } else { Selector::Ip4Saddr { prefix } }
+}
+
 /// `meta mark set …`
 pub(super) fn set_meta_mark(mark: u32) -> Statement {
     Statement::SetMark { target: MarkTarget::Meta, value: Expression::Value(Datum::Mark(mark)) }
@@ -247,9 +252,7 @@ fn port_dnats(names: &FamilyNames) -> [Rule; 2] {
 }
 
 fn client_key(profile: &Profile) -> Vec<Selector> {
-    let prefix = profile.granularity;
-    let client = if profile.ipv6 { Selector::Ip6Saddr { prefix } } else { Selector::Ip4Saddr { prefix } };
-    vec![client, Selector::MetaMark]
+    vec![source(profile.ipv6, profile.granularity), Selector::MetaMark]
 }
 
 fn renew(names: &FamilyNames, profile: &Profile) -> Statement {

@@ -1,5 +1,7 @@
 //! Packets through planned rulesets: what is planned is what the words of the configuration promise.
 
+mod schedulers;
+
 use super::*;
 use crate::availability::{Health, availability};
 use crate::config::load;

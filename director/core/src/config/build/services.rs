@@ -6,11 +6,11 @@ use super::nodes::{check_public, family};
 use super::ports::{self, Claims, Placed};
 use super::probes::Probes;
 use super::servers::Servers;
-use super::{entries, one_or_several, unsupported};
+use super::{entries, one_or_several, scheduler, unsupported};
 use crate::config::decode::{Entry, Spanned};
-use crate::config::raw::{self, SchedulerName};
+use crate::config::raw;
 use crate::config::report::Diagnostics;
-use crate::model::{Model, Node, Persistence, Protocol, Quiescence, RealServer, Scheduler, Service, Weight};
+use crate::model::{Model, Node, Persistence, Protocol, Quiescence, RealServer, Service, Weight};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -79,7 +79,7 @@ fn service<'a>(
         mark: context.marks.service(&entry.name)?,
         vips,
         ports: ports.iter().map(|placed| placed.range).collect(),
-        scheduler: scheduler(raw.scheduler.as_ref(), context.errors),
+        scheduler: scheduler::build(raw, context.errors),
         persistence: raw.persistence.as_ref().map(|raw| persistence(raw, context.errors)),
         quiescence: Quiescence {
             quiescent: switch(&raw.quiescent, default.quiescent),
@@ -189,27 +189,4 @@ fn persistence(raw: &raw::Persistence, errors: &mut Diagnostics) -> Persistence 
         granularity_v4: raw.granularity.as_ref().map_or(32, |bits| bits.0),
         granularity_v6: raw.granularity6.as_ref().map_or(128, |bits| bits.0),
     }
-}
-
-fn scheduler(raw: Option<&Spanned<SchedulerName>>, errors: &mut Diagnostics) -> Scheduler {
-    let Some(raw) = raw else { return Scheduler::Wrr };
-    match raw.value {
-        SchedulerName::Rr => return Scheduler::Rr,
-        SchedulerName::Wrr => {}
-        SchedulerName::Lblc | SchedulerName::Lblcr => {
-            let message = "lblc and lblcr choose by destination address, which is always the VIP here";
-            errors.error_hint(raw.span, message, "they are for farms of caches; use wrr");
-        }
-        SchedulerName::Random
-        | SchedulerName::Lc
-        | SchedulerName::Wlc
-        | SchedulerName::Sed
-        | SchedulerName::Nq
-        | SchedulerName::Sh
-        | SchedulerName::Mh
-        | SchedulerName::Dh
-        | SchedulerName::Fo
-        | SchedulerName::Ovf => unsupported::scheduler(raw, errors),
-    }
-    Scheduler::Wrr
 }

@@ -35,8 +35,6 @@ pub(super) fn file(file: &raw::File, errors: &mut Diagnostics) {
 pub(super) fn service(raw: &raw::Service, errors: &mut Diagnostics) {
     let keys = ["sorry_server", "quorum", "hysteresis", "slow_start", "rate_limit", "disabled_ports"];
     report_keys(raw, &keys, errors);
-    report_switch(&raw.hash_port, "hash_port", errors);
-    report_switch(&raw.hash_fallback, "hash_fallback", errors);
     report_switch(&raw.full_nat, "full_nat", errors);
     report_switch(&raw.syn_protection, "syn_protection", errors);
     report_switch(&raw.offload, "offload", errors);
@@ -84,5 +82,6 @@ pub(super) fn service_server(raw: &raw::ServiceServer, errors: &mut Diagnostics)
 }
 
 pub(super) fn scheduler(raw: &Spanned<SchedulerName>, errors: &mut Diagnostics) {
-    report(raw.span, &format!("scheduler {}", raw.word()), "rr and wrr are supported", errors);
+    let hint = "rr, wrr, random, sh, mh, dh and fo are supported";
+    report(raw.span, &format!("scheduler {}", raw.word()), hint, errors);
 }

@@ -21,9 +21,14 @@ record! {
         ports: Ports = required,
         /// How a server is chosen for a new connection. Default: wrr.
         scheduler: SchedulerName,
-        /// sh and mh: the client's port counts too. Not supported yet.
+        /// sh and mh: leading bits of an IPv4 client address that are hashed: 24, /24 or 255.255.255.0. Default: 32.
+        hash_granularity: Granularity<32>,
+        /// sh and mh: leading bits of an IPv6 client address that are hashed: 64 or /64. Default: 128.
+        hash_granularity6: Granularity<128>,
+        /// sh and mh: the client's port counts too. Default: false.
         hash_port: bool,
-        /// sh and mh: clients of a server that takes no connections go to another one. Not supported yet.
+        /// sh and mh: clients of a server that takes no connections go to another one. Default: true. false is not
+        /// supported yet.
         hash_fallback: bool,
         /// Clients return to the server of their last connection, on all ports and protocols of the service.
         persistence: Persistence,
