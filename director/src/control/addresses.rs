@@ -120,9 +120,12 @@ impl AddressKeeper {
             *at > now
         });
         for (interface, addresses) in due {
-            if let Err(error) = sync::announce::announce(&interface, &addresses) {
-                tracing::warn!(%error, "neighbours may not know yet where an address is");
-            }
+            // The kernel takes 10 ms to close a packet socket: not on the control loop's time.
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = sync::announce::announce(&interface, &addresses) {
+                    tracing::warn!(%error, "neighbours may not know yet where an address is");
+                }
+            });
         }
     }
 
