@@ -246,8 +246,12 @@ impl Control {
         } else if self.settings.drifted() {
             let _ = self.reconcile(Scope::Surroundings).await;
         }
-        if self.counting.due(Instant::now()) {
+        let now = Instant::now();
+        if self.counting.count_due(now) {
             self.count();
+            self.save_traffic();
+        } else if self.counting.dump_due(now) {
+            block_in_place(|| self.counting.poll(&mut self.conntrack));
             self.save_traffic();
         }
     }

@@ -7,8 +7,12 @@ use director_nft::netlink::Conntrack;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Connections stay in the kernel's table for 10 s after their end at least.
-const PERIOD: Duration = Duration::from_secs(5);
+/// From one dump of the connections to the next: they stay in the kernel's table for 10 s after their end at least.
+const DUMP_PERIOD: Duration = Duration::from_secs(5);
+
+/// From one reading of all counters to the next, if nobody wants to see them. The kernel's elements keep their counts;
+/// what somebody else removes with an element is lost.
+const COUNT_PERIOD: Duration = Duration::from_secs(60);
 
 /// Share of the time that may go into dumps: one in so many.
 const DUTY: u32 = 20;
@@ -23,6 +27,9 @@ pub(super) struct Counting {
     flows: Flows,
     entries: BTreeMap<u32, u64>,
     counted: Option<Instant>,
+    dumped: Option<Instant>,
+    /// What was counted is no longer good enough to be shown.
+    outdated: bool,
     cost: Duration,
 }
 
@@ -63,21 +70,27 @@ impl Counting {
     /// All counters have been read.
     pub(super) fn counted(&mut self) {
         self.counted = Some(Instant::now());
+        self.outdated = false;
     }
 
     /// The figures are to be read again before they are shown.
     pub(super) fn distrust(&mut self) {
-        self.counted = None;
+        self.outdated = true;
     }
 
-    /// True if it is time to read all counters. Dumps of a large table come less often.
-    pub(super) fn due(&self, now: Instant) -> bool {
-        self.counted.is_none_or(|counted| now >= counted + PERIOD.max(self.cost * DUTY))
+    /// True if it is time to read all counters.
+    pub(super) fn count_due(&self, now: Instant) -> bool {
+        self.counted.is_none_or(|counted| now >= counted + COUNT_PERIOD.max(self.cost * DUTY))
+    }
+
+    /// True if it is time for [`Self::poll`]. Dumps of a large table come less often.
+    pub(super) fn dump_due(&self, now: Instant) -> bool {
+        self.dumped.is_none_or(|dumped| now >= dumped + DUMP_PERIOD.max(self.cost * DUTY))
     }
 
     /// True if the figures are too old to be shown.
     pub(super) fn stale(&self, now: Instant) -> bool {
-        self.counted.is_none_or(|counted| now >= counted + GAP.max(self.cost * DUTY))
+        self.outdated || self.counted.is_none_or(|counted| now >= counted + GAP.max(self.cost * DUTY))
     }
 
     /// Dumps the director's connections; false if that failed, and the figures are the old ones.
@@ -90,6 +103,34 @@ impl Counting {
             Err(error) => tracing::warn!(%error, "can't dump connections; their figures stay"),
         }
         self.cost = start.elapsed();
+        self.dumped = Some(Instant::now());
         dumped.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_when_somebody_looks_and_once_a_minute() {
+        let mut counting = Counting::default();
+        let now = Instant::now();
+        assert!(counting.count_due(now) && counting.stale(now));
+        counting.counted();
+        let now = Instant::now();
+        assert!(!counting.stale(now) && counting.stale(now + GAP));
+        assert!(!counting.count_due(now + DUMP_PERIOD) && counting.count_due(now + COUNT_PERIOD));
+    }
+
+    #[test]
+    fn an_override_outdates_what_is_shown_and_asks_for_no_reading() {
+        let mut counting = Counting::default();
+        counting.counted();
+        counting.distrust();
+        let now = Instant::now();
+        assert!(counting.stale(now) && !counting.count_due(now));
+        counting.counted();
+        assert!(!counting.stale(Instant::now()));
     }
 }
