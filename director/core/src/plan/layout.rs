@@ -21,7 +21,6 @@ const GC_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Layout {
     specs: BTreeMap<&'static str, MapSpec>,
     profiles: BTreeSet<Profile>,
-    slots: usize,
 }
 
 impl Layout {
@@ -29,33 +28,26 @@ impl Layout {
     /// than `previous` has them, so that a shrinking model changes nothing.
     #[must_use]
     pub fn new(model: &Model, slots: usize, previous: Option<&Self>) -> Self {
-        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new(), slots: 0 };
+        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new() };
         for names in &FAMILIES {
             layout.family(model, names);
         }
         layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
         if let Some(previous) = previous {
-            layout.keep_sizes(previous);
+            layout.keep_sizes(|map| previous.specs.get(map));
         }
-        layout.slots = layout.slot_size();
         layout
     }
 
     /// Keeps the sizes of maps that are there already: making a map anew loses its counters.
     pub fn adopt(&mut self, observed: &Observed) {
-        for (name, spec) in &mut self.specs {
-            let there = observed.maps.get(*name).and_then(|map| map.spec.as_ref());
-            if let Some(there) = there.filter(|_| !spec.dynamic) {
-                spec.size = spec.size.max(there.size);
-            }
-        }
-        self.slots = self.slot_size();
+        self.keep_sizes(|map| observed.maps.get(map)?.spec.as_ref());
     }
 
     /// True if the slot map has room for `slots` slots.
     #[must_use]
     pub fn fits(&self, slots: usize) -> bool {
-        slots <= self.slots
+        self.specs.get(SLOTS).and_then(|spec| spec.size).is_some_and(|size| slots <= size as usize)
     }
 
     /// Names of the maps whose elements count connections.
@@ -137,15 +129,10 @@ impl Layout {
         }
     }
 
-    fn slot_size(&self) -> usize {
-        self.specs.get(SLOTS).and_then(|spec| spec.size).map_or(0, |size| size as usize)
-    }
-
-    fn keep_sizes(&mut self, previous: &Self) {
-        for (name, spec) in &mut self.specs {
-            if let Some(old) = previous.specs.get(name).filter(|old| !old.dynamic) {
-                spec.size = spec.size.max(old.size);
-            }
+    /// Maps that packets fill have the size that the configuration says; all others are no smaller than in `there`.
+    fn keep_sizes<'a>(&mut self, there: impl Fn(&str) -> Option<&'a MapSpec>) {
+        for (name, spec) in self.specs.iter_mut().filter(|(_, spec)| !spec.dynamic) {
+            spec.size = spec.size.max(there(name).and_then(|there| there.size));
         }
     }
 }

@@ -66,12 +66,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if it is not known whether the transaction was applied.
-    #[must_use]
-    pub const fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::Unknown { .. })
-    }
-
     /// The system's error number, if there is one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
