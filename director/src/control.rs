@@ -25,6 +25,7 @@ mod words;
 use crate::command::Command;
 use crate::configuration::Configuration;
 use crate::dataplane::Dataplane;
+use crate::decide::{Loads, Offers, Pools};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
@@ -34,14 +35,13 @@ use crate::targets::{self, VerdictMap};
 use addresses::AddressKeeper;
 use counting::Counting;
 use director_core::ids::Registry;
-use director_core::plan::Servers;
 use director_nft::netlink::Conntrack;
 use history::{Drift, History};
 use memory::Memory;
 use picture::Picture;
 use purge::Purge;
 use reconcile::Scope;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::Signal;
@@ -104,13 +104,16 @@ pub struct Control {
     purge: Purge,
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
-    /// What servers may get, by service.
-    availability: BTreeMap<String, Servers>,
-    /// What servers got before, of services that changed since the ruleset was brought up to date.
-    changed: BTreeMap<String, Servers>,
+    pools: Pools,
+    /// Live connections, of services that need to know.
+    loads: Loads,
+    /// What services offer.
+    offers: Offers,
+    /// What services offered before, of those that changed since the ruleset was brought up to date.
+    changed: Offers,
     history: History,
     drift: Drift,
-    /// When the next override lapses or becomes due, in seconds since 1970.
+    /// When the next override lapses or becomes due, or an offer changes by itself, in seconds since 1970.
     lapses: Option<u64>,
 }
 
@@ -150,8 +153,10 @@ impl Control {
             purge: Purge::default(),
             targets,
             verdicts: Arc::default(),
-            availability: BTreeMap::new(),
-            changed: BTreeMap::new(),
+            pools: Pools::new(),
+            loads: Loads::new(),
+            offers: Offers::new(),
+            changed: Offers::new(),
             history: History {
                 started: now,
                 loaded: now,
@@ -312,7 +317,7 @@ impl Control {
         let picture = Picture {
             model: &self.configuration.model,
             registry: &self.registry,
-            availability: &self.availability,
+            offers: &self.offers,
             overrides: self.memory.overrides(),
             now: unix_now(),
             entries: self.counting.entries(),

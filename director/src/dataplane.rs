@@ -7,7 +7,8 @@ mod tests;
 use crate::traffic::Connections;
 use director_core::ids::Registry;
 use director_core::model::{Model, Node};
-use director_core::plan::{self, Layout, Servers};
+use director_core::plan::{self, Layout};
+use director_core::pool::Offer;
 use director_nft::diff::{diff, removal};
 use director_nft::ir::Key;
 use director_nft::observed::Observed;
@@ -109,8 +110,8 @@ impl<K: Kernel> Dataplane<K> {
         self.layout.as_ref()
     }
 
-    /// Brings the kernel to `skeleton` with servers as in `availability`, in one transaction. `before` has the
-    /// former availability of the services that changed since the last call: if nothing else did, only their part
+    /// Brings the kernel to `skeleton` with services as in `offers`, in one transaction. `before` has the
+    /// former offers of the services that changed since the last call: if nothing else did, only their part
     /// is touched. Connection counts of elements that go are taken over into `connections` first.
     ///
     /// # Errors
@@ -118,13 +119,13 @@ impl<K: Kernel> Dataplane<K> {
     pub fn sync(
         &mut self,
         skeleton: &Skeleton,
-        availability: &BTreeMap<String, Servers>,
-        before: &BTreeMap<String, Servers>,
+        offers: &BTreeMap<String, Offer>,
+        before: &BTreeMap<String, Offer>,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let part = match (&self.applied, &self.layout) {
             (Some(applied), Some(layout)) if applied.same(skeleton) => {
-                Part::between(layout, skeleton, before, availability, self.slots)
+                Part::between(layout, skeleton, before, offers, self.slots)
             }
             _ => None,
         };
@@ -136,7 +137,7 @@ impl<K: Kernel> Dataplane<K> {
                 self.slots = part.slots;
                 Synced { whole: false, operations: part.transaction.operations.len() }
             }
-            None => self.whole(skeleton, availability, connections)?,
+            None => self.whole(skeleton, offers, connections)?,
         };
         self.applied = Some(skeleton.clone());
         Ok(synced)
@@ -183,16 +184,15 @@ impl<K: Kernel> Dataplane<K> {
     fn whole(
         &mut self,
         skeleton: &Skeleton,
-        availability: &BTreeMap<String, Servers>,
+        offers: &BTreeMap<String, Offer>,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let Skeleton { model, node, registry } = skeleton;
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
-        self.slots =
-            model.services.values().map(|it| plan::slot_count(it, servers(availability, &it.name))).sum();
+        self.slots = model.services.values().map(|it| plan::slot_count(it, offer(offers, &it.name))).sum();
         let mut layout = Layout::new(model, self.slots, self.layout.as_ref());
         layout.adopt(&observed);
-        let ruleset = plan::ruleset(&layout, model, node, registry, availability);
+        let ruleset = plan::ruleset(&layout, model, node, registry, offers);
         self.layout = Some(layout);
         let transaction = diff(&observed, &ruleset);
         let operations = transaction.operations.len();
@@ -268,14 +268,14 @@ impl Part {
     fn between(
         layout: &Layout,
         skeleton: &Skeleton,
-        before: &BTreeMap<String, Servers>,
-        after: &BTreeMap<String, Servers>,
+        before: &BTreeMap<String, Offer>,
+        after: &BTreeMap<String, Offer>,
         mut slots: usize,
     ) -> Option<Self> {
         let mut transaction = Transaction::default();
         for (name, before) in before {
             let service = skeleton.model.services.get(name)?;
-            let after = servers(after, name);
+            let after = offer(after, name);
             slots =
                 (slots + plan::slot_count(service, after)).checked_sub(plan::slot_count(service, before))?;
             let before = plan::service(layout, service, &skeleton.registry, before);
@@ -286,8 +286,7 @@ impl Part {
     }
 }
 
-/// Availability of a service's servers.
-fn servers<'a>(availability: &'a BTreeMap<String, Servers>, service: &str) -> &'a Servers {
-    static NONE: Servers = Servers::new();
-    availability.get(service).unwrap_or(&NONE)
+/// What a service offers.
+fn offer<'a>(offers: &'a BTreeMap<String, Offer>, service: &str) -> &'a Offer {
+    offers.get(service).unwrap_or(Offer::nothing())
 }

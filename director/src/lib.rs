@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod control;
 pub mod daemon;
 pub mod dataplane;
+pub mod decide;
 pub mod kernel;
 pub mod metrics;
 pub mod options;

@@ -3,10 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use director_core::availability::{Availability, Health, availability};
+use director_core::availability::Health;
 use director_core::model::{Model, ProbeKind, ProbeSpec, RealServer, Service, StartState};
-use director_core::overrides::Override;
-use director_core::plan::Servers;
 use health::{Kind, Policy, Start, Target, TargetId, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,7 +19,7 @@ pub fn targets(model: &Model, down: &BTreeSet<String>) -> BTreeMap<TargetId, Tar
     let mut targets = BTreeMap::new();
     for service in model.services.values() {
         for server in service.servers.values() {
-            for probe in probes(model, service) {
+            for probe in probes(model, service, server) {
                 let Some(address) = address(service, server, probe) else { continue };
                 let id = target_id(probe, address);
                 let start = match probe.start {
@@ -46,39 +44,6 @@ pub fn down(verdicts: &VerdictMap) -> BTreeSet<String> {
     verdicts.iter().filter(|(_, verdict)| !verdict.up).map(|(id, _)| id.as_str().to_owned()).collect()
 }
 
-/// Overrides by service and server.
-pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
-
-/// What the servers of a service may get at `now`, in seconds since 1970.
-#[must_use]
-pub fn decide_service(
-    model: &Model,
-    service: &Service,
-    verdicts: &VerdictMap,
-    overrides: &Overrides,
-    now: u64,
-) -> Servers {
-    let overrides = overrides.get(&service.name);
-    let decide_server = |server: &RealServer| -> Availability {
-        let overridden = overrides.and_then(|servers| servers.get(&server.name)).copied();
-        let health = health_of(model, service, server, verdicts);
-        availability(server, service.quiescence, &health, overridden.unwrap_or_default(), now)
-    };
-    service.servers.values().map(|server| (server.name.clone(), decide_server(server))).collect()
-}
-
-/// [`decide_service`] for all services.
-#[must_use]
-pub fn decide(
-    model: &Model,
-    verdicts: &VerdictMap,
-    overrides: &Overrides,
-    now: u64,
-) -> BTreeMap<String, Servers> {
-    let decide = |service: &Service| decide_service(model, service, verdicts, overrides, now);
-    model.services.values().map(|service| (service.name.clone(), decide(service))).collect()
-}
-
 /// True if a server may be treated otherwise for it: a verdict changed, or the reason of a failure.
 #[must_use]
 pub fn differ(before: &VerdictMap, after: &VerdictMap) -> bool {
@@ -94,19 +59,25 @@ pub fn verdicts_of<'a>(
     server: &'a RealServer,
     verdicts: &'a VerdictMap,
 ) -> impl Iterator<Item = (&'a str, &'a Verdict)> {
-    probes(model, service).filter_map(move |probe| {
+    probes(model, service, server).filter_map(move |probe| {
         let id = target_id(probe, address(service, server, probe)?);
         Some((probe.name.as_str(), verdicts.get(&id)?))
     })
 }
 
-fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts: &VerdictMap) -> Health {
+/// What the probes of a server say together.
+#[must_use]
+pub fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts: &VerdictMap) -> Health {
     let mut failed = verdicts_of(model, service, server, verdicts).filter(|(_, verdict)| !verdict.up);
     failed.next().map_or(Health::Up, |(name, verdict)| Health::Down(format!("{name}: {}", verdict.reason)))
 }
 
-fn probes<'a>(model: &'a Model, service: &'a Service) -> impl Iterator<Item = &'a ProbeSpec> {
-    service.probes.iter().filter_map(|name| model.probes.get(name))
+fn probes<'a>(
+    model: &'a Model,
+    service: &'a Service,
+    server: &'a RealServer,
+) -> impl Iterator<Item = &'a ProbeSpec> {
+    service.probes_of(server).iter().filter_map(|name| model.probes.get(name))
 }
 
 /// Where a probe of a server goes: the server's own address unless the probe names another.

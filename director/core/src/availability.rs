@@ -2,6 +2,7 @@
 
 use crate::model::{Quiescence, RealServer, Weight};
 use crate::overrides::{Override, ReturningClients};
+use crate::pool::WHOLE;
 
 /// What the probes of a server say together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,10 +34,12 @@ pub struct Availability {
     pub state: State,
     /// In words.
     pub reason: String,
-    /// For the scheduler; 0 takes it out of the slots.
+    /// The weight in force; 0: no new connections.
     pub weight: Weight,
     /// The weight that it would have if it took connections; what a scheduler may keep its place by.
     pub full_weight: Weight,
+    /// What the scheduler deals slots by, in [`WHOLE`]ths of a unit of weight; 0 takes it out of the slots.
+    pub share: u32,
     /// Persistent clients may return to it, whatever its weight.
     pub admits_returning: bool,
     /// Its connections go on; false: they end now.
@@ -66,6 +69,7 @@ pub fn availability(
             reason: reason.clone(),
             weight: Weight::ZERO,
             full_weight,
+            share: 0,
             admits_returning: quiescence.quiescent && returns_to_quiescent,
             keeps_connections: !quiescence.expire_nodest_conn,
         },
@@ -74,6 +78,7 @@ pub fn availability(
             reason: "drained by an operator".to_owned(),
             weight: Weight::ZERO,
             full_weight,
+            share: 0,
             admits_returning: match drain.returning_clients {
                 Some(clients) => clients == ReturningClients::Stay && !drain.cuts(now),
                 None => returns_to_quiescent && !drain.cuts(now),
@@ -90,6 +95,7 @@ pub fn availability(
             .to_owned(),
             weight,
             full_weight,
+            share: 0,
             admits_returning: returns_to_quiescent,
             keeps_connections: true,
         },
@@ -98,6 +104,7 @@ pub fn availability(
             reason: String::new(),
             weight,
             full_weight,
+            share: u32::from(weight.get()) * WHOLE,
             admits_returning: true,
             keeps_connections: true,
         },
@@ -107,7 +114,7 @@ pub fn availability(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PortMap;
+    use crate::model::{PortMap, Role};
     use crate::overrides::{AtDeadline, Drain, WeightOverride};
 
     fn server(weight: u16) -> RealServer {
@@ -116,6 +123,8 @@ mod tests {
             addresses: vec!["10.0.1.1".parse().unwrap()],
             ports: PortMap::Keep,
             weight: Weight::new(weight),
+            role: Role::default(),
+            thresholds: None,
         }
     }
 

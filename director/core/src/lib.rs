@@ -12,4 +12,5 @@ pub mod ids;
 pub mod model;
 pub mod overrides;
 pub mod plan;
+pub mod pool;
 pub mod schedule;

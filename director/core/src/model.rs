@@ -11,7 +11,8 @@ pub use network::{Network, ParseNetworkError};
 pub use node::{Attachment, Node};
 pub use probe::{ProbeKind, ProbeSpec, StartState};
 pub use service::{
-    ClientHash, Persistence, PortMap, PortRange, Protocol, Quiescence, RealServer, Scheduler, Service, Weight,
+    ClientHash, Persistence, PortMap, PortRange, Protocol, Quiescence, Quorum, Ramp, RateLimit, RateUnit,
+    RealServer, Role, Scheduler, Service, SlowStart, Thresholds, Weight,
 };
 
 use std::collections::BTreeMap;
@@ -64,6 +65,9 @@ pub struct Outbound {
     pub masquerade: Vec<Network>,
     /// Real servers may call VIPs that lead back into their own network: such connections are masqueraded too.
     pub hairpin: bool,
+    /// Packets of unknown connections that servers send get a TCP RST in place of being forwarded with their private
+    /// source. Costs every forwarded packet a look at its state.
+    pub reset_invalid: bool,
 }
 
 /// What the director does to the kernel's settings.

@@ -23,15 +23,12 @@ pub use layout::Layout;
 pub use service::service;
 pub use skeleton::skeleton;
 
-use crate::availability::Availability;
 use crate::ids::Registry;
-use crate::model::{Model, Node, Service, Weight};
+use crate::model::{Model, Node, Service};
+use crate::pool::{Offer, WHOLE};
 use crate::schedule::{self, Candidate};
 use director_nft::ir::Ruleset;
 use std::collections::BTreeMap;
-
-/// Availability of a service's servers by name. A server that is missing counts as removed.
-pub type Servers = BTreeMap<String, Availability>;
 
 /// The whole ruleset: the skeleton and every service.
 #[must_use]
@@ -40,25 +37,24 @@ pub fn ruleset(
     model: &Model,
     node: &Node,
     registry: &Registry,
-    availability: &BTreeMap<String, Servers>,
+    offers: &BTreeMap<String, Offer>,
 ) -> Ruleset {
-    let none = Servers::new();
     let mut ruleset = skeleton(layout, model, node, registry);
     for it in model.services.values() {
-        let servers = availability.get(&it.name).unwrap_or(&none);
-        ruleset.merge(service(layout, it, registry, servers));
+        let offer = offers.get(&it.name).unwrap_or(Offer::nothing());
+        ruleset.merge(service(layout, it, registry, offer));
     }
     ruleset
 }
 
 /// How many slots a service takes in both families together.
 #[must_use]
-pub fn slot_count(service: &Service, servers: &Servers) -> usize {
-    [false, true].map(|ipv6| turn(service, servers, ipv6).len()).iter().sum()
+pub fn slot_count(service: &Service, offer: &Offer) -> usize {
+    [false, true].map(|ipv6| turn(service, offer, ipv6).len()).iter().sum()
 }
 
 /// One turn through the servers that serve a family: their names in slot order.
-fn turn<'a>(service: &'a Service, servers: &Servers, ipv6: bool) -> Vec<&'a str> {
+fn turn<'a>(service: &'a Service, offer: &Offer, ipv6: bool) -> Vec<&'a str> {
     if !service.vips.iter().any(|vip| vip.is_ipv6() == ipv6) {
         return Vec::new();
     }
@@ -67,10 +63,11 @@ fn turn<'a>(service: &'a Service, servers: &Servers, ipv6: bool) -> Vec<&'a str>
         .values()
         .filter(|server| server.addresses.iter().any(|address| address.is_ipv6() == ipv6))
         .map(|server| {
-            let removed = (Weight::ZERO, Weight::ZERO);
-            let (weight, full_weight) =
-                servers.get(&server.name).map_or(removed, |it| (it.weight, it.full_weight));
-            Candidate { name: &server.name, weight, full_weight }
+            let (share, full_share) = offer
+                .servers
+                .get(&server.name)
+                .map_or((0, 0), |it| (it.share, u32::from(it.full_weight.get()) * WHOLE));
+            Candidate { name: &server.name, share, full_share }
         })
         .collect();
     schedule::slots(service.scheduler, &candidates).into_iter().map(|owner| candidates[owner].name).collect()

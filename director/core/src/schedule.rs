@@ -9,47 +9,54 @@ mod maglev;
 mod tests;
 mod turns;
 
-use crate::model::{Scheduler, Weight};
+use crate::model::Scheduler;
 
 /// Most slots of one service in one family: what a slot's key leaves room for.
 pub const MAX_SLOTS: usize = 1 << 15;
 
-/// A server that slots may go to.
+/// A server that slots may go to. What its share is made of (its weight, but not under rr; less while it starts
+/// slowly) is the pool's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<'a> {
     /// Its name: what a Maglev table places it by.
     pub name: &'a str,
-    /// Its weight; 0 for none of the slots.
-    pub weight: Weight,
-    /// Its weight when nothing is wrong with it. A Maglev table keeps the places of a server by it that has no
-    /// weight at the moment.
-    pub full_weight: Weight,
+    /// Its share of the slots; 0 for none of them.
+    pub share: u32,
+    /// Its share when nothing is wrong with it. A Maglev table keeps the places of a server by it that has no share
+    /// at the moment.
+    pub full_share: u32,
 }
 
-/// The slots of a service, as indices into `candidates`. Empty if none of them has a weight. The result depends on
+/// The slots of a service, as indices into `candidates`. Empty if none of them has a share. The result depends on
 /// nothing else: two directors, or one before and after a restart, come to the same.
 ///
 /// - rr, wrr, random, sh, dh: one turn through the servers. Shares are exact over a turn: a server owns
-///   `weight / gcd` slots. Only where that would take more than [`MAX_SLOTS`] slots, shares are rounded to the
-///   nearest that fit, and every server with a weight keeps one. Slots of a server are spread evenly over the turn,
+///   `share / gcd` slots. Only where that would take more than [`MAX_SLOTS`] slots, shares are rounded to the
+///   nearest that fit, and every server with a share keeps one. Slots of a server are spread evenly over the turn,
 ///   so a heavy server gets no burst (LVS's wrr starts each turn with one).
-/// - mh: a Maglev table. Shares are exact to a slot, and every server with a weight owns one. Its size depends on
-///   the number of candidates alone. Slots change hands only where they must: when a server loses its weight its
+/// - mh: a Maglev table. Shares are exact to a slot, and every server with a share owns one. Its size depends on
+///   the number of candidates alone. Slots change hands only where they must: when a server loses its share its
 ///   own, and when it comes back the same ones.
-/// - fo: a single slot, for the server with the highest weight; the first of them, if there are several.
+/// - fo: a single slot, for the server with the highest share; the first of them, if there are several.
 #[must_use]
 pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let weights = || candidates.iter().map(|it| u64::from(it.weight.get()));
+    let shares = || candidates.iter().map(|it| u64::from(it.share));
     match scheduler {
-        Scheduler::Rr => turns::turn(&weights().map(|weight| weight.min(1)).collect::<Vec<_>>(), MAX_SLOTS),
-        Scheduler::Wrr | Scheduler::Random | Scheduler::Sh(_) | Scheduler::Dh => {
-            turns::turn(&weights().collect::<Vec<_>>(), MAX_SLOTS)
-        }
+        Scheduler::Rr
+        | Scheduler::Wrr
+        | Scheduler::Random
+        | Scheduler::Sh(_)
+        | Scheduler::Dh
+        | Scheduler::Ovf
+        | Scheduler::Lc
+        | Scheduler::Wlc
+        | Scheduler::Sed
+        | Scheduler::Nq => turns::turn(&shares().collect::<Vec<_>>(), MAX_SLOTS),
         Scheduler::Mh(_) => maglev::table(candidates),
         Scheduler::Fo => {
             // `max_by_key` would find the last one.
-            let highest = weights().max().filter(|highest| *highest > 0);
-            highest.and_then(|highest| weights().position(|weight| weight == highest)).into_iter().collect()
+            let highest = shares().max().filter(|highest| *highest > 0);
+            highest.and_then(|highest| shares().position(|share| share == highest)).into_iter().collect()
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the control loop remembers over restarts, a file for each kind, so that a changed weight writes little.
 
 use crate::command::OverrideChange;
+use crate::decide::Overrides;
 use crate::state::{StateError, Store};
-use crate::targets::Overrides;
 use crate::traffic::{Connections, Totals};
 use director_core::ids::Registry;
 use director_core::overrides::{Drain, Override, WeightOverride};

@@ -7,6 +7,7 @@ use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{Dataplane, Kernel};
+use crate::decide::{Loads, Offers, Overrides, Pools, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
@@ -14,14 +15,15 @@ use crate::state::{self, StateError};
 use crate::status::SettingStatus;
 use crate::targets;
 use director_core::ids::{Exhausted, Registry};
-use director_core::plan::{self, Layout, Servers};
+use director_core::plan::{self, Layout};
+use director_core::pool::Offer;
 use director_nft::diff::diff;
 use director_nft::ir::Ruleset;
 use director_nft::observed::Observed;
 use director_nft::render;
 use director_nft::transaction::Transaction;
 use health::{Start, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -64,8 +66,8 @@ pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     let mut registry = Registry::default();
     registry.assign(&configuration.model)?;
     let none = BTreeSet::new();
-    let servers = servers(configuration, &none, &BTreeMap::new());
-    Ok(render::ruleset(&ruleset(configuration, &registry, &servers, &Observed::default())))
+    let offers = offers(configuration, &none, &Overrides::new());
+    Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default())))
 }
 
 /// What `configuration` would change in the kernel, with the numbers, overrides and failed probes that the
@@ -78,13 +80,13 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let mut registry = remembered.registry;
     registry.assign(&configuration.model)?;
     let observed = NftKernel::open()?.observe()?;
-    let servers = servers(configuration, memory.down(), memory.overrides());
+    let offers = offers(configuration, memory.down(), memory.overrides());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
     let managed = configuration.model.kernel.manage;
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {
-        ruleset: diff(&observed, &ruleset(configuration, &registry, &servers, &observed)),
+        ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed)),
         addresses: address::plan(&wanted, &present, memory.addresses()),
         settings: settings.into_iter().filter(|setting| managed && setting.deviates()).collect(),
     })
@@ -109,32 +111,29 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
     }
 }
 
-/// What servers may get, from what was recorded.
-fn servers(
-    configuration: &Configuration,
-    down: &BTreeSet<String>,
-    overrides: &targets::Overrides,
-) -> BTreeMap<String, Servers> {
+/// What services offer, from what was recorded.
+fn offers(configuration: &Configuration, down: &BTreeSet<String>, overrides: &Overrides) -> Offers {
     let since = Instant::now();
     let verdicts = targets::targets(&configuration.model, down).into_iter().map(|(id, target)| {
         let up = target.policy.start == Start::Up;
         (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
     });
-    targets::decide(&configuration.model, &verdicts.collect(), overrides, unix_now())
+    let (model, verdicts) = (&configuration.model, &verdicts.collect());
+    let situation = Situation { model, verdicts, overrides, loads: &Loads::new(), now: unix_now() };
+    situation.offers(&mut Pools::new())
 }
 
 fn ruleset(
     configuration: &Configuration,
     registry: &Registry,
-    servers: &BTreeMap<String, Servers>,
+    offers: &Offers,
     observed: &Observed,
 ) -> Ruleset {
-    let none = Servers::new();
-    let slots = |(name, service)| plan::slot_count(service, servers.get(name).unwrap_or(&none));
+    let slots = |(name, service)| plan::slot_count(service, offers.get(name).unwrap_or(Offer::nothing()));
     let slots = configuration.model.services.iter().map(slots).sum();
     let mut layout = Layout::new(&configuration.model, slots, None);
     layout.adopt(observed);
-    plan::ruleset(&layout, &configuration.model, &configuration.node, registry, servers)
+    plan::ruleset(&layout, &configuration.model, &configuration.node, registry, offers)
 }
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
 //! The status as the control loop knows it.
 
+use crate::decide::{Offers, Overrides};
 use crate::status::{
     DrainStatus, ManagementStatus, ProbeStatus, ServerState, ServerStatus, ServiceStatus, TrafficStatus,
 };
-use crate::targets::{Overrides, VerdictMap, verdicts_of};
+use crate::targets::{VerdictMap, verdicts_of};
 use crate::traffic::{Connections, Flows};
 use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Service};
 use director_core::overrides::Drain;
-use director_core::plan::Servers;
 use std::collections::BTreeMap;
 
 /// What services and management addresses are shown from.
 pub(super) struct Picture<'a> {
     pub(super) model: &'a Model,
     pub(super) registry: &'a Registry,
-    pub(super) availability: &'a BTreeMap<String, Servers>,
+    pub(super) offers: &'a Offers,
     pub(super) overrides: &'a Overrides,
     /// Seconds since 1970.
     pub(super) now: u64,
@@ -60,7 +60,7 @@ impl Picture<'_> {
     }
 
     fn server(&self, service: &Service, server: &RealServer) -> ServerStatus {
-        let available = self.availability.get(&service.name).and_then(|servers| servers.get(&server.name));
+        let available = self.offers.get(&service.name).and_then(|offer| offer.servers.get(&server.name));
         let overridden = self.overrides.get(&service.name).and_then(|servers| servers.get(&server.name));
         let overridden = overridden.copied().unwrap_or_default();
         let id = self.registry.server(&service.name, &server.name);

@@ -3,8 +3,7 @@
 //! The kernel's entries are flushed by the destination id in their mark, and once more a moment later: a first
 //! packet may have chosen the server just before the ruleset changed, and be recorded just after the flush.
 
-use director_core::plan::Servers;
-use std::collections::BTreeMap;
+use crate::decide::Offers;
 use std::time::{Duration, Instant};
 
 /// From the first flush to the second.
@@ -38,14 +37,11 @@ impl Purge {
 }
 
 /// Servers of the services in `before` that kept their connections and shall not from now on, as (service, server).
-pub(super) fn died(
-    before: &BTreeMap<String, Servers>,
-    after: &BTreeMap<String, Servers>,
-) -> Vec<(String, String)> {
+pub(super) fn died(before: &Offers, after: &Offers) -> Vec<(String, String)> {
     let mut died = Vec::new();
     for (service, earlier) in before {
-        for (server, now) in after.get(service).into_iter().flatten() {
-            let kept = earlier.get(server).is_none_or(|it| it.keeps_connections);
+        for (server, now) in after.get(service).into_iter().flat_map(|offer| &offer.servers) {
+            let kept = earlier.servers.get(server).is_none_or(|it| it.keeps_connections);
             if kept && !now.keeps_connections {
                 died.push((service.clone(), server.clone()));
             }

@@ -3,11 +3,11 @@
 use super::purge;
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
-use crate::targets;
+use crate::decide::{Offers, Situation};
 use director_core::ids::DestinationId;
 use director_core::model::Model;
-use director_core::plan::Servers;
-use std::collections::{BTreeMap, BTreeSet};
+use director_core::pool::Pool;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::block_in_place;
@@ -35,9 +35,10 @@ impl Control {
     pub(super) async fn reconcile(&mut self, scope: Scope<'_>) -> Result<(), String> {
         let started = Instant::now();
         let now = unix_now();
-        self.lapses =
-            self.memory.overrides().values().flatten().filter_map(|(_, it)| it.next_change(now)).min();
         self.decide(scope, now);
+        let overrides = self.memory.overrides().values().flatten();
+        let lapses = overrides.filter_map(|(_, it)| it.next_change(now));
+        self.lapses = lapses.chain(self.pools.values().filter_map(Pool::next_change)).min();
         let ruleset = self.reconcile_ruleset();
         let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
         let settings = self.settings.apply();
@@ -58,20 +59,21 @@ impl Control {
     /// Decides anew what servers may get, and notes what changed by it.
     fn decide(&mut self, scope: Scope<'_>, now: u64) {
         let model = &self.configuration.model;
-        let (verdicts, overrides) = (&self.verdicts, self.memory.overrides());
+        let (verdicts, overrides, loads) = (&self.verdicts, self.memory.overrides(), &self.loads);
+        let situation = Situation { model, verdicts, overrides, loads, now };
         match scope {
             Scope::Surroundings => {}
             Scope::Service(name) => {
                 if let Some(service) = model.services.get(name) {
-                    let servers = targets::decide_service(model, service, verdicts, overrides, now);
-                    let before = self.availability.insert(name.to_owned(), servers);
+                    let offer = situation.offer(service, &mut self.pools);
+                    let before = self.offers.insert(name.to_owned(), offer);
                     self.changed.entry(name.to_owned()).or_insert_with(|| before.unwrap_or_default());
                 }
             }
             Scope::Everything => {
-                let decided = targets::decide(model, verdicts, overrides, now);
-                for (name, before) in std::mem::replace(&mut self.availability, decided) {
-                    if self.availability.get(&name) != Some(&before) {
+                let decided = situation.offers(&mut self.pools);
+                for (name, before) in std::mem::replace(&mut self.offers, decided) {
+                    if self.offers.get(&name) != Some(&before) {
                         self.changed.entry(name).or_insert(before);
                     }
                 }
@@ -85,21 +87,20 @@ impl Control {
             node: Arc::clone(&self.configuration.node),
             registry: Arc::clone(&self.registry),
         };
-        let (availability, connections) = (&self.availability, self.counting.connections());
-        let synced =
-            block_in_place(|| self.dataplane.sync(&skeleton, availability, &self.changed, connections));
+        let (offers, connections) = (&self.offers, self.counting.connections());
+        let synced = block_in_place(|| self.dataplane.sync(&skeleton, offers, &self.changed, connections));
         let synced = synced.map_err(|error| error.to_string())?;
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
         }
         let changed = std::mem::take(&mut self.changed);
-        for (service, server) in purge::died(&changed, &self.availability) {
+        for (service, server) in purge::died(&changed, &self.offers) {
             if let Some(id) = self.registry.server(&service, &server) {
                 self.purge.add(id.get(), Instant::now());
             }
         }
         self.flush_connections();
-        log_changes(&changed, &self.availability);
+        log_changes(&changed, &self.offers);
         Ok(synced)
     }
 
@@ -119,8 +120,8 @@ impl Control {
             service.is_none_or(|service| service.quiescence.expire_nodest_conn)
         };
         let gone = self.registry.unconfigured(model).filter(|(service, _, _)| expires(service));
-        let dead = self.availability.iter().flat_map(|(service, servers)| {
-            let dead = servers.iter().filter(|(_, it)| !it.keeps_connections);
+        let dead = self.offers.iter().flat_map(|(service, offer)| {
+            let dead = offer.servers.iter().filter(|(_, it)| !it.keeps_connections);
             dead.filter_map(|(server, _)| self.registry.server(service, server))
         });
         let gone: BTreeSet<u32> = gone.map(|(_, _, id)| id).chain(dead).map(DestinationId::get).collect();
@@ -157,10 +158,10 @@ impl Control {
 }
 
 /// Logs what changed for servers.
-fn log_changes(before: &BTreeMap<String, Servers>, after: &BTreeMap<String, Servers>) {
-    for (service, servers) in before {
-        for (server, earlier) in servers {
-            let Some(now) = after.get(service).and_then(|servers| servers.get(server)) else { continue };
+fn log_changes(before: &Offers, after: &Offers) {
+    for (service, offer) in before {
+        for (server, earlier) in &offer.servers {
+            let Some(now) = after.get(service).and_then(|offer| offer.servers.get(server)) else { continue };
             if earlier.state != now.state || earlier.weight != now.weight {
                 let (state, weight, reason) = (now.state, now.weight.get(), &now.reason);
                 tracing::info!(service, server, ?state, weight, reason, "server changed");

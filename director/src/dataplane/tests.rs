@@ -1,4 +1,6 @@
 use super::*;
+use crate::decide::{Loads, Offers, Overrides, Pools, Situation};
+use crate::targets::VerdictMap;
 use director_core::config::load;
 use director_core::overrides::{Override, WeightOverride};
 use director_nft::fake::{Fake, FakeError};
@@ -75,43 +77,48 @@ services:
 #[derive(Clone)]
 struct Wanted {
     skeleton: Skeleton,
-    availability: BTreeMap<String, Servers>,
+    offers: Offers,
+}
+
+fn offers(model: &Model, overrides: &Overrides) -> Offers {
+    let (verdicts, loads) = (&VerdictMap::new(), &Loads::new());
+    Situation { model, verdicts, overrides, loads, now: 0 }.offers(&mut Pools::new())
 }
 
 fn wanted(text: &str, registry: &mut Registry) -> Wanted {
     let model = load(text, "farm").unwrap_or_else(|report| panic!("{report}"));
     registry.assign(&model).unwrap();
-    let availability = crate::targets::decide(&model, &BTreeMap::new(), &BTreeMap::new(), 0);
+    let offers = offers(&model, &Overrides::new());
     let node = Arc::new(model.nodes["lb1"].clone());
     let skeleton = Skeleton { model: Arc::new(model), node, registry: Arc::new(registry.clone()) };
-    Wanted { skeleton, availability }
+    Wanted { skeleton, offers }
 }
 
 /// `wanted` with a weight for server a of service s1.
 fn weighted(wanted: &Wanted, weight: u16) -> Wanted {
     let a = Override { weight: Some(WeightOverride { weight, until: None }), drain: None };
     let overrides = BTreeMap::from([("s1".to_owned(), BTreeMap::from([("a".to_owned(), a)]))]);
-    let availability = crate::targets::decide(&wanted.skeleton.model, &BTreeMap::new(), &overrides, 0);
-    Wanted { availability, ..wanted.clone() }
+    let offers = offers(&wanted.skeleton.model, &overrides);
+    Wanted { offers, ..wanted.clone() }
 }
 
 /// A data plane, and what it was last told.
 struct Running {
     dataplane: Dataplane<FakeKernel>,
     connections: Connections,
-    availability: BTreeMap<String, Servers>,
+    offers: Offers,
 }
 
 impl Running {
     fn on(kernel: FakeKernel) -> Self {
         let (dataplane, connections) = (Dataplane::new(kernel), Connections::default());
-        Self { dataplane, connections, availability: BTreeMap::new() }
+        Self { dataplane, connections, offers: BTreeMap::new() }
     }
 
     fn sync(&mut self, wanted: &Wanted) -> Result<Synced, SyncError<FakeKernelError>> {
-        let mut before = std::mem::replace(&mut self.availability, wanted.availability.clone());
-        before.retain(|name, servers| wanted.availability.get(name) != Some(servers));
-        self.dataplane.sync(&wanted.skeleton, &wanted.availability, &before, &mut self.connections)
+        let mut before = std::mem::replace(&mut self.offers, wanted.offers.clone());
+        before.retain(|name, servers| wanted.offers.get(name) != Some(servers));
+        self.dataplane.sync(&wanted.skeleton, &wanted.offers, &before, &mut self.connections)
     }
 
     fn kernel(&mut self) -> &mut FakeKernel {
@@ -121,7 +128,7 @@ impl Running {
     fn holds(&self, wanted: &Wanted) -> bool {
         let Skeleton { model, node, registry } = &wanted.skeleton;
         let layout = self.dataplane.layout.as_ref().unwrap();
-        let ruleset = plan::ruleset(layout, model, node, registry, &wanted.availability);
+        let ruleset = plan::ruleset(layout, model, node, registry, &wanted.offers);
         self.dataplane.kernel.fake.ruleset() == &ruleset
     }
 }

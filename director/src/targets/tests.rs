@@ -1,7 +1,8 @@
 use super::*;
+use crate::decide::{Loads, Offers, Overrides, Pools, Situation};
 use director_core::availability::State;
 use director_core::config::load;
-use director_core::overrides::Drain;
+use director_core::overrides::{Drain, Override};
 use std::time::{Duration, Instant};
 
 const FARM: &str = "
@@ -31,6 +32,12 @@ services:
 
 fn model() -> Model {
     load(FARM, "farm").unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn offers(verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
+    let model = &model();
+    let situation = Situation { model, verdicts, overrides, loads: &Loads::new(), now: 0 };
+    situation.offers(&mut Pools::new())
 }
 
 fn verdict(up: bool) -> Verdict {
@@ -72,18 +79,18 @@ fn one_failed_probe_takes_a_server_out_of_the_services_that_ask_for_it() {
         (TargetId::new("own@10.0.1.1:2525"), verdict(false)),
         (TargetId::new("rdp@10.0.1.1:3389"), verdict(true)),
     ]);
-    let decided = decide(&model(), &verdicts, &BTreeMap::new(), 0);
-    assert_eq!(decided["mail"]["a"].state, State::Down);
-    assert_eq!(decided["mail"]["a"].reason, "own: refused");
-    assert_eq!(decided["mail"]["b"].state, State::Up);
-    assert_eq!(decided["web"]["a"].state, State::Up);
+    let decided = offers(&verdicts, &Overrides::new());
+    assert_eq!(decided["mail"].servers["a"].state, State::Down);
+    assert_eq!(decided["mail"].servers["a"].reason, "own: refused");
+    assert_eq!(decided["mail"].servers["b"].state, State::Up);
+    assert_eq!(decided["web"].servers["a"].state, State::Up);
 }
 
 #[test]
 fn an_override_concerns_one_service_only() {
     let drained = Override { weight: None, drain: Some(Drain::default()) };
     let overrides = BTreeMap::from([("web".to_owned(), BTreeMap::from([("a".to_owned(), drained)]))]);
-    let decided = decide(&model(), &VerdictMap::new(), &overrides, 0);
-    assert_eq!(decided["web"]["a"].state, State::Drained);
-    assert_eq!(decided["mail"]["a"].state, State::Up);
+    let decided = offers(&VerdictMap::new(), &overrides);
+    assert_eq!(decided["web"].servers["a"].state, State::Drained);
+    assert_eq!(decided["mail"].servers["a"].state, State::Up);
 }

@@ -135,7 +135,7 @@ fn schedulers_have_their_options() {
         assert!(validator.is_valid(&json(&text)), "{options} does not fit the schema");
         model(&text).services["s"].scheduler
     };
-    let hash = ClientHash { granularity_v4: 24, granularity_v6: 64, port: true };
+    let hash = ClientHash { granularity_v4: 24, granularity_v6: 64, port: true, fallback: true };
     let options = "hash_granularity: 255.255.255.0, hash_granularity6: /64, hash_port: true";
     assert_eq!(scheduler("scheduler: random"), Scheduler::Random);
     assert_eq!(scheduler("scheduler: dh"), Scheduler::Dh);

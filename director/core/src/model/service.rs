@@ -22,10 +22,96 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// What weight 0 and failed probes mean.
     pub quiescence: Quiescence,
-    /// Names of the probes of its servers. All must pass. Empty: servers count as up.
+    /// Names of the probes of its regular servers. All must pass. Empty: servers count as up.
     pub probes: Vec<String>,
-    /// The real servers by name; may be empty.
+    /// The real servers by name, sorry servers among them; may be empty.
     pub servers: BTreeMap<String, RealServer>,
+    /// How much of the service must be up for it to be served by its regular servers.
+    pub quorum: Quorum,
+    /// How a server that comes up gets to its full weight; `None`: at once.
+    pub slow_start: Option<SlowStart>,
+    /// New connections that one client may make; `None`: any number.
+    pub rate_limit: Option<RateLimit>,
+    /// The director answers SYNs by cookie until a client proves itself.
+    pub syn_protection: bool,
+    /// Connections come to the servers from the director's own address.
+    pub full_nat: bool,
+    /// Ports of the service that are refused until somebody enables them at run time. Each lies within a range of
+    /// `ports`.
+    pub disabled_ports: Vec<PortRange>,
+}
+
+impl Service {
+    /// Names of the probes that a server of the service must pass.
+    #[must_use]
+    pub fn probes_of<'a>(&'a self, server: &'a RealServer) -> &'a [String] {
+        match &server.role {
+            Role::Regular { .. } => &self.probes,
+            Role::Sorry { probes } => probes,
+        }
+    }
+}
+
+/// How much of a service must be up (keepalived's `quorum` and `hysteresis`). Sums are of the weights of regular
+/// servers that are up and not drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quorum {
+    /// Least sum of weights; 1: any server will do.
+    pub weight: u32,
+    /// The quorum is gained at `weight + hysteresis`, and lost below `weight - hysteresis`. Less than `weight`.
+    pub hysteresis: u32,
+}
+
+impl Default for Quorum {
+    fn default() -> Self {
+        Self { weight: 1, hysteresis: 0 }
+    }
+}
+
+/// How a server gets to its full weight after it came up, was enabled, or got a weight again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowStart {
+    /// Time until the full weight: 1 s to a day, whole seconds.
+    pub duration: Duration,
+    /// How the share grows.
+    pub ramp: Ramp,
+}
+
+/// How a share grows, in 32nds of the weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ramp {
+    /// Evenly.
+    Linear,
+    /// From 1/32, doubled five times (Piranha's).
+    Doubling,
+}
+
+/// New connections that one client may make; further ones are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// So many, 1 to 1,000,000.
+    pub connections: u32,
+    /// In this time: a second, a minute, an hour or a day.
+    pub per: RateUnit,
+    /// So many at once before the limit is felt: 1 to 1,000,000.
+    pub burst: u32,
+    /// Leading bits of an IPv4 client address that make one client: 1 to 32.
+    pub granularity_v4: u8,
+    /// Leading bits of an IPv6 client address that make one client: 1 to 128.
+    pub granularity_v6: u8,
+}
+
+/// Units of time that the kernel limits by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RateUnit {
+    /// 1 s
+    Second,
+    /// 60 s
+    Minute,
+    /// 3,600 s
+    Hour,
+    /// 86,400 s
+    Day,
 }
 
 /// A closed range of ports of one protocol.
@@ -85,6 +171,16 @@ pub enum Scheduler {
     Dh,
     /// Failover: the server with the highest weight gets all.
     Fo,
+    /// Overflow: the server with the highest weight, until it has as many connections as weight; then the next.
+    Ovf,
+    /// Least connections, weights aside.
+    Lc,
+    /// Least connections by weight.
+    Wlc,
+    /// Shortest expected delay: as wlc, counting the connection that is to come.
+    Sed,
+    /// Never queue: a server without connections first, else as sed.
+    Nq,
 }
 
 /// What of a client is hashed.
@@ -96,11 +192,14 @@ pub struct ClientHash {
     pub granularity_v6: u8,
     /// The source port counts too: each connection of a client is hashed for itself.
     pub port: bool,
+    /// Clients of a server that takes no connections go to another one; false: they are refused (LVS's sh and mh
+    /// without their fallback flag).
+    pub fallback: bool,
 }
 
 impl Default for ClientHash {
     fn default() -> Self {
-        Self { granularity_v4: 32, granularity_v6: 128, port: false }
+        Self { granularity_v4: 32, granularity_v6: 128, port: false, fallback: true }
     }
 }
 
@@ -116,7 +215,18 @@ impl Scheduler {
             Self::Mh(_) => "mh",
             Self::Dh => "dh",
             Self::Fo => "fo",
+            Self::Ovf => "ovf",
+            Self::Lc => "lc",
+            Self::Wlc => "wlc",
+            Self::Sed => "sed",
+            Self::Nq => "nq",
         }
+    }
+
+    /// True if it goes by the number of live connections, which have to be watched then.
+    #[must_use]
+    pub fn counts_connections(self) -> bool {
+        matches!(self, Self::Ovf | Self::Lc | Self::Wlc | Self::Sed | Self::Nq)
     }
 }
 
@@ -160,6 +270,40 @@ pub struct RealServer {
     pub ports: PortMap,
     /// Configured weight.
     pub weight: Weight,
+    /// When it serves.
+    pub role: Role,
+    /// Connections at which it gets no more; `None`: any number.
+    pub thresholds: Option<Thresholds>,
+}
+
+/// When a server serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// While no server of a lower level can: level 0 to 255 (NLB's handling priority). Servers of one level share.
+    Regular {
+        /// The level.
+        priority: u8,
+    },
+    /// While the regular servers don't: none of them can, or the quorum is lost.
+    Sorry {
+        /// Names of the probes that it must pass itself. Empty: it counts as up.
+        probes: Vec<String>,
+    },
+}
+
+impl Default for Role {
+    fn default() -> Self {
+        Self::Regular { priority: 0 }
+    }
+}
+
+/// Connection thresholds of a server, as LVS's u- and lthreshold: active and inactive connections together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// At so many connections it gets no new ones. At least 1.
+    pub upper: u32,
+    /// Below so many it gets new ones again. Less than `upper`.
+    pub lower: u32,
 }
 
 impl RealServer {

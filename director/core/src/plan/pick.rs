@@ -10,7 +10,14 @@ pub(super) fn slot(service: &Service, ipv6: bool, offset: u32, slots: u32) -> Ex
     let numgen = |mode| Expression::Numgen(Numgen { mode, modulus: slots, offset });
     let jhash = |key| Expression::Jhash(Jhash { key, modulus: slots, seed: seed(&service.name), offset });
     match service.scheduler {
-        Scheduler::Rr | Scheduler::Wrr | Scheduler::Fo => numgen(NumgenMode::Increment),
+        Scheduler::Rr
+        | Scheduler::Wrr
+        | Scheduler::Fo
+        | Scheduler::Ovf
+        | Scheduler::Lc
+        | Scheduler::Wlc
+        | Scheduler::Sed
+        | Scheduler::Nq => numgen(NumgenMode::Increment),
         Scheduler::Random => numgen(NumgenMode::Random),
         Scheduler::Sh(hash) | Scheduler::Mh(hash) => jhash(client(hash, ipv6)),
         Scheduler::Dh => jhash(vec![if ipv6 { Selector::Ip6Daddr } else { Selector::Ip4Daddr }]),

@@ -3,20 +3,21 @@
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
-use super::{Servers, pick, turn};
+use super::{pick, turn};
 use crate::ids::Registry;
 use crate::model::{PortRange, RealServer, Service};
+use crate::pool::Offer;
 use director_nft::ir::{Chain, Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
 /// parts of one service differ by elements and rules only.
 #[must_use]
-pub fn service(layout: &Layout, service: &Service, registry: &Registry, servers: &Servers) -> Ruleset {
+pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &Offer) -> Ruleset {
     let mut part = layout.maps();
     for names in FAMILIES.iter().filter(|names| service.vips.iter().any(|vip| vip.is_ipv6() == names.ipv6)) {
         ports(&mut part, names, service);
-        let slots = slots(&mut part, names, service, registry, servers);
-        destinations(&mut part, names, service, registry, servers);
+        let slots = slots(&mut part, names, service, registry, offer);
+        destinations(&mut part, names, service, registry, offer);
         let rules = rules(names, service, slots);
         part.chains.insert(service_chain(&service.name, names.ipv6), Chain { base: None, rules });
     }
@@ -52,10 +53,10 @@ fn slots(
     names: &FamilyNames,
     service: &Service,
     registry: &Registry,
-    servers: &Servers,
+    offer: &Offer,
 ) -> Option<SlotRange> {
     let first = registry.service(&service.name)?.first_slot(names.ipv6);
-    let owners = turn(service, servers, names.ipv6).into_iter();
+    let owners = turn(service, offer, names.ipv6).into_iter();
     let ids: Vec<u32> =
         owners.filter_map(|owner| registry.server(&service.name, owner)).map(|id| id.get()).collect();
     let mut count = 0;
@@ -73,10 +74,10 @@ fn destinations(
     names: &FamilyNames,
     service: &Service,
     registry: &Registry,
-    servers: &Servers,
+    offer: &Offer,
 ) {
     let open = |server: &&RealServer| {
-        servers.get(&server.name).is_some_and(|it| it.admits_returning || it.weight.get() > 0)
+        offer.servers.get(&server.name).is_some_and(|it| it.admits_returning || it.share > 0)
     };
     for server in service.servers.values().filter(open) {
         let address = server.addresses.iter().find(|address| address.is_ipv6() == names.ipv6);

@@ -3,9 +3,10 @@
 mod schedulers;
 
 use super::*;
-use crate::availability::{Health, availability};
+use crate::availability::Health;
 use crate::config::load;
 use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
+use crate::pool::{Observation, Pool};
 use director_nft::diff::diff;
 use director_nft::fake::Fake;
 use director_nft::ir::Reject;
@@ -47,7 +48,9 @@ struct Farm {
     model: Model,
     registry: Registry,
     layout: Layout,
-    servers: BTreeMap<String, Servers>,
+    health: BTreeMap<String, BTreeMap<String, Health>>,
+    overrides: BTreeMap<String, BTreeMap<String, Override>>,
+    offers: BTreeMap<String, Offer>,
     tracer: Tracer,
     now: Duration,
 }
@@ -58,17 +61,13 @@ impl Farm {
         let mut registry = Registry::default();
         registry.assign(&model).unwrap();
         let layout = Layout::new(&model, 100, None);
-        let up = |service: &Service| -> Servers {
-            let decide =
-                |server| availability(server, service.quiescence, &Health::Up, Override::default(), 0);
-            service.servers.values().map(|server| (server.name.clone(), decide(server))).collect()
-        };
-        let servers = model.services.values().map(|it| (it.name.clone(), up(it))).collect();
         let mut farm = Self {
             model,
             registry,
             layout,
-            servers,
+            health: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            offers: BTreeMap::new(),
             tracer: Tracer::new(&Ruleset::default()),
             now: Duration::ZERO,
         };
@@ -77,19 +76,28 @@ impl Farm {
     }
 
     fn ruleset(&self) -> Ruleset {
-        ruleset(&self.layout, &self.model, &self.model.nodes["lb1"], &self.registry, &self.servers)
+        ruleset(&self.layout, &self.model, &self.model.nodes["lb1"], &self.registry, &self.offers)
     }
 
     fn apply(&mut self) {
+        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for service in self.model.services.values() {
+            let observation = Observation {
+                health: self.health.get(&service.name).unwrap_or(&nothing.0),
+                overrides: self.overrides.get(&service.name).unwrap_or(&nothing.1),
+                loads: &nothing.2,
+                now: 0,
+            };
+            self.offers.insert(service.name.clone(), Pool::default().offer(service, &observation));
+        }
         let ruleset = self.ruleset();
         self.tracer.replace(&ruleset);
     }
 
     /// Decides anew for a server of a service.
     fn set(&mut self, service: &str, server: &str, health: &Health, overridden: Override) {
-        let it = &self.model.services[service];
-        let decided = availability(&it.servers[server], it.quiescence, health, overridden, 0);
-        self.servers.get_mut(service).unwrap().insert(server.to_owned(), decided);
+        self.health.entry(service.to_owned()).or_default().insert(server.to_owned(), health.clone());
+        self.overrides.entry(service.to_owned()).or_default().insert(server.to_owned(), overridden);
         self.apply();
     }
 
@@ -284,11 +292,11 @@ proptest! {
         let mut kernel = Fake::new();
         kernel.apply(&diff(&kernel.observe(), &farm.ruleset())).unwrap();
         for (server, weight, drained, down) in changes {
-            let before = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.servers["exchange"]);
+            let before = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.offers["exchange"]);
             let name = ["exchange1", "exchange2", "old"][server];
             let health = if down { Health::Down("refused".into()) } else { Health::Up };
             farm.set("exchange", name, &health, Override { weight: Some(WeightOverride { weight, until: None }), drain: drained.then(Drain::default) });
-            let after = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.servers["exchange"]);
+            let after = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.offers["exchange"]);
             kernel.apply(&diff(&Observed::from(&before), &after)).unwrap();
             prop_assert_eq!(kernel.ruleset(), &farm.ruleset());
         }

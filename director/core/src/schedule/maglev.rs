@@ -20,12 +20,12 @@ const SIZES: [(usize, usize); 4] = [(4, 251), (20, 2039), (80, 8191), (usize::MA
 /// others, by turns and preferences again: so a server that leaves moves nobody else's slots, and gets its own back
 /// when it returns.
 pub(super) fn table(candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let weights: Vec<u64> = candidates.iter().map(|it| u64::from(it.weight.get())).collect();
+    let weights: Vec<u64> = candidates.iter().map(|it| u64::from(it.share)).collect();
     if weights.iter().all(|weight| *weight == 0) {
         return Vec::new();
     }
     let places = candidates.iter().zip(&weights).map(|(candidate, weight)| match weight {
-        0 => u64::from(candidate.full_weight.get()),
+        0 => u64::from(candidate.full_share),
         weight => *weight,
     });
     let mut table = Table::new(candidates);

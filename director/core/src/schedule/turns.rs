@@ -28,7 +28,7 @@ pub(super) fn gcd(a: u64, b: u64) -> u64 {
 fn interleave(shares: &[u64]) -> Vec<usize> {
     let mut places: Vec<(u128, usize)> = Vec::new();
     for (owner, share) in shares.iter().enumerate() {
-        // Positions as fixed-point fractions of a turn: shares are at most 2^16, so 2^64 keeps them apart.
+        // Positions as fixed-point fractions of a turn: shares are at most 2^15, so 2^64 keeps them apart.
         places.extend((0..*share).map(|k| ((u128::from(2 * k + 1) << 64) / u128::from(2 * share), owner)));
     }
     places.sort_unstable();

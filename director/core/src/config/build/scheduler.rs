@@ -54,5 +54,6 @@ fn client_hash(raw: &raw::Service, errors: &mut Diagnostics) -> ClientHash {
         granularity_v4: raw.hash_granularity.as_ref().map_or(default.granularity_v4, |bits| bits.0),
         granularity_v6: raw.hash_granularity6.as_ref().map_or(default.granularity_v6, |bits| bits.0),
         port: raw.hash_port.as_ref().map_or(default.port, |port| port.value),
+        fallback: default.fallback,
     }
 }

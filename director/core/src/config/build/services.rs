@@ -10,7 +10,9 @@ use super::{entries, one_or_several, scheduler, unsupported};
 use crate::config::decode::{Entry, Spanned};
 use crate::config::raw;
 use crate::config::report::Diagnostics;
-use crate::model::{Model, Node, Persistence, Protocol, Quiescence, RealServer, Service, Weight};
+use crate::model::{
+    Model, Node, Persistence, Protocol, Quiescence, Quorum, RealServer, Role, Service, Weight,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -91,6 +93,12 @@ fn service<'a>(
         },
         probes,
         servers,
+        quorum: Quorum::default(),
+        slow_start: None,
+        rate_limit: None,
+        syn_protection: false,
+        full_nat: false,
+        disabled_ports: Vec::new(),
     })
 }
 
@@ -119,7 +127,14 @@ fn servers<'a>(
             let weight = weight.map_or(Weight::DEFAULT, Weight::new);
             servers.insert(
                 entry.name.clone(),
-                RealServer { name: entry.name.clone(), addresses, ports, weight },
+                RealServer {
+                    name: entry.name.clone(),
+                    addresses,
+                    ports,
+                    weight,
+                    role: Role::default(),
+                    thresholds: None,
+                },
             );
         }
     }

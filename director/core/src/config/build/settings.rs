@@ -26,7 +26,11 @@ pub(super) fn outbound(
         }
         masquerade.push(value);
     }
-    Outbound { masquerade, hairpin: raw.hairpin.as_ref().is_some_and(|hairpin| hairpin.value) }
+    Outbound {
+        masquerade,
+        hairpin: raw.hairpin.as_ref().is_some_and(|hairpin| hairpin.value),
+        reset_invalid: false,
+    }
 }
 
 /// True if the networks share an address.

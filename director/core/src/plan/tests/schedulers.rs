@@ -204,9 +204,8 @@ fn under_mh_only_clients_of_the_servers_concerned_move_and_they_come_back() {
 #[test]
 fn a_change_under_mh_replaces_the_slots_that_change_hands_and_no_others() {
     let mut farm = farm("scheduler: mh");
-    let part = |farm: &Farm| {
-        service(&farm.layout, &farm.model.services["web"], &farm.registry, &farm.servers["web"])
-    };
+    let part =
+        |farm: &Farm| service(&farm.layout, &farm.model.services["web"], &farm.registry, &farm.offers["web"]);
     let before = part(&farm);
     farm.set("web", "d", &Health::Up, DRAINED);
     let transaction = diff(&Observed::from(&before), &part(&farm));

@@ -1,0 +1,64 @@
+//! What services offer: verdicts, overrides and live connections to the pool of each service.
+
+use crate::targets::{VerdictMap, health_of};
+use director_core::availability::Health;
+use director_core::model::{Model, Service};
+use director_core::overrides::Override;
+use director_core::pool::{Load, Observation, Offer, Pool};
+use std::collections::BTreeMap;
+
+/// Overrides by service and server.
+pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
+
+/// Live connections by service and server, of services that need to know.
+pub type Loads = BTreeMap<String, BTreeMap<String, Load>>;
+
+/// What is remembered of each service, by name.
+pub type Pools = BTreeMap<String, Pool>;
+
+/// What services offer, by name.
+pub type Offers = BTreeMap<String, Offer>;
+
+/// Everything that decisions are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The configuration.
+    pub model: &'a Model,
+    /// What probes say.
+    pub verdicts: &'a VerdictMap,
+    /// What operators set.
+    pub overrides: &'a Overrides,
+    /// Live connections.
+    pub loads: &'a Loads,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+impl Situation<'_> {
+    /// Decides for one service.
+    pub fn offer(&self, service: &Service, pools: &mut Pools) -> Offer {
+        let (no_overrides, no_loads) = (BTreeMap::new(), BTreeMap::new());
+        let health: BTreeMap<String, Health> = service
+            .servers
+            .values()
+            .map(|server| (server.name.clone(), health_of(self.model, service, server, self.verdicts)))
+            .collect();
+        let observation = Observation {
+            health: &health,
+            overrides: self.overrides.get(&service.name).unwrap_or(&no_overrides),
+            loads: self.loads.get(&service.name).unwrap_or(&no_loads),
+            now: self.now,
+        };
+        if let Some(pool) = pools.get_mut(&service.name) {
+            return pool.offer(service, &observation);
+        }
+        pools.entry(service.name.clone()).or_default().offer(service, &observation)
+    }
+
+    /// Decides for all services. What is remembered of others is forgotten.
+    pub fn offers(&self, pools: &mut Pools) -> Offers {
+        let services = &self.model.services;
+        pools.retain(|name, _| services.contains_key(name));
+        services.values().map(|service| (service.name.clone(), self.offer(service, pools))).collect()
+    }
+}
