@@ -20,6 +20,7 @@ mod skeleton;
 mod tests;
 
 pub use layout::Layout;
+pub use pick::slot as next_slot;
 pub use service::service;
 pub use skeleton::skeleton;
 
@@ -50,11 +51,12 @@ pub fn ruleset(
 /// How many slots a service takes in both families together.
 #[must_use]
 pub fn slot_count(service: &Service, offer: &Offer) -> usize {
-    [false, true].map(|ipv6| turn(service, offer, ipv6).len()).iter().sum()
+    [false, true].map(|ipv6| slot_owners(service, offer, ipv6).len()).iter().sum()
 }
 
 /// One turn through the servers that serve a family: their names in slot order.
-fn turn<'a>(service: &'a Service, offer: &Offer, ipv6: bool) -> Vec<&'a str> {
+#[must_use]
+pub fn slot_owners<'a>(service: &'a Service, offer: &Offer, ipv6: bool) -> Vec<&'a str> {
     if !service.vips.iter().any(|vip| vip.is_ipv6() == ipv6) {
         return Vec::new();
     }

@@ -223,6 +223,12 @@ impl Scheduler {
         }
     }
 
+    /// What it hashes of a client, if it does.
+    #[must_use]
+    pub fn client_hash(self) -> Option<ClientHash> {
+        if let Self::Sh(hash) | Self::Mh(hash) = self { Some(hash) } else { None }
+    }
+
     /// True if it goes by the number of live connections, which have to be watched then.
     #[must_use]
     pub fn counts_connections(self) -> bool {

@@ -5,8 +5,9 @@ use crate::model::{ClientHash, Scheduler, Service};
 use director_nft::fnv::fnv1a;
 use director_nft::ir::{Expression, Jhash, Numgen, NumgenMode, Selector};
 
-/// The number of a slot: `offset` and up, `slots` of them.
-pub(super) fn slot(service: &Service, ipv6: bool, offset: u32, slots: u32) -> Expression {
+/// The number of the slot that a new connection comes to: `offset` and up, `slots` of them.
+#[must_use]
+pub fn slot(service: &Service, ipv6: bool, offset: u32, slots: u32) -> Expression {
     let numgen = |mode| Expression::Numgen(Numgen { mode, modulus: slots, offset });
     let jhash = |key| Expression::Jhash(Jhash { key, modulus: slots, seed: seed(&service.name), offset });
     match service.scheduler {

@@ -3,7 +3,7 @@
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
-use super::{pick, turn};
+use super::{pick, slot_owners};
 use crate::ids::Registry;
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
@@ -56,7 +56,7 @@ fn slots(
     offer: &Offer,
 ) -> Option<SlotRange> {
     let first = registry.service(&service.name)?.first_slot(names.ipv6);
-    let owners = turn(service, offer, names.ipv6).into_iter();
+    let owners = slot_owners(service, offer, names.ipv6).into_iter();
     let ids: Vec<u32> =
         owners.filter_map(|owner| registry.server(&service.name, owner)).map(|id| id.get()).collect();
     let mut count = 0;

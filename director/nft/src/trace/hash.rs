@@ -1,9 +1,19 @@
 //! The kernel's `jhash`: Bob Jenkins's lookup3, as nf_tables applies it to registers.
 
+use super::Packet;
 use crate::ir::{Datum, Jhash};
 
 /// Bytes that lookup3 takes in at a time.
 const BLOCK: usize = 12;
+
+impl Jhash {
+    /// The number that the kernel comes to for a packet; `None` if the packet has not all of the fields.
+    #[must_use]
+    pub fn number(&self, packet: &Packet) -> Option<u32> {
+        let fields: Option<Vec<Datum>> = self.key.iter().map(|it| packet.field(*it, 0)).collect();
+        Some(number(self, &fields?))
+    }
+}
 
 /// The number that the kernel comes to for these values of the key's fields.
 pub(super) fn number(jhash: &Jhash, fields: &[Datum]) -> u32 {
