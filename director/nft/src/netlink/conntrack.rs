@@ -1,61 +1,22 @@
-//! Connections in the kernel's conntrack table, by their mark.
+//! Connections in the kernel's conntrack table.
+
+mod filter;
+mod flow;
+
+pub use filter::Filter;
+pub use flow::{Flow, Traffic, Tuple};
 
 use super::Error;
-use super::attribute::{Attributes, Message, Writer};
+use super::attribute::{Message, Writer};
 use super::constants::conntrack as attr;
 use super::socket::{INTERRUPTED, Socket};
+use crate::ir::Family;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 /// The conntrack table of the network namespace in which this was opened.
 pub struct Conntrack {
     socket: Socket,
-}
-
-/// One direction of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tuple {
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address.
-    pub destination: IpAddr,
-    /// Source port; 0 where the protocol has none.
-    pub source_port: u16,
-    /// Destination port; 0 where the protocol has none.
-    pub destination_port: u16,
-}
-
-/// Packets and bytes of one direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Packets so far.
-    pub packets: u64,
-    /// Bytes so far, network headers included.
-    pub bytes: u64,
-}
-
-/// A connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flow {
-    /// The kernel's number of the entry, unique as long as it lives.
-    pub id: u32,
-    /// The conntrack mark.
-    pub mark: u32,
-    /// Protocol number: 6 is tcp, 17 is udp.
-    pub protocol: u8,
-    /// As the client sent it: to the VIP.
-    pub original: Tuple,
-    /// As answers come: from the real server.
-    pub reply: Tuple,
-    /// `enum tcp_conntrack`: 3 is established. `None` for other protocols.
-    pub tcp_state: Option<u8>,
-    /// `IPS_…` bits: 2 seen reply, 4 assured, 0x20 destination translated.
-    pub status: u32,
-    /// Time until the entry is gone if no packet comes.
-    pub timeout: Option<Duration>,
-    /// Both directions, original first; `None` where `nf_conntrack_acct` is off.
-    pub traffic: Option<[Traffic; 2]>,
 }
 
 impl Conntrack {
@@ -72,11 +33,27 @@ impl Conntrack {
     /// # Errors
     /// [`Error::Request`]; some of them may have ended then.
     pub fn flush_mark(&mut self, mark: u32, mask: u32) -> Result<(), Error> {
-        let mut request = message(attr::DELETE, libc::NLM_F_ACK);
+        let mut request = message(attr::DELETE, libc::NLM_F_ACK, 0);
         request.u32(attr::MARK, mark).u32(attr::MARK_MASK, mask);
         self.socket
             .request(request, |_| {})
             .map_err(|error| failed("ending connections by their mark", error))
+    }
+
+    /// Ends this very connection; false if it is gone already, even if another one has its addresses and ports now.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn delete(&mut self, flow: &Flow) -> Result<bool, Error> {
+        let family = if flow.original.source.is_ipv6() { Family::V6 } else { Family::V4 };
+        let mut request = message(attr::DELETE, libc::NLM_F_ACK, family.number());
+        flow::write(&mut request, attr::TUPLE_ORIGINAL, flow.protocol, &flow.original);
+        request.u32(attr::ID, flow.id);
+        match self.socket.request(request, |_| {}) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            Err(error) => Err(failed("ending a connection", error)),
+        }
     }
 
     /// Hands over all connections, of both families, whose mark is `mark` in the bits of `mask`. Those that come or
@@ -85,17 +62,35 @@ impl Conntrack {
     /// # Errors
     /// [`Error::Request`].
     pub fn dump(&mut self, mark: u32, mask: u32, mut each: impl FnMut(&Flow)) -> Result<(), Error> {
-        let mut request = message(attr::GET, libc::NLM_F_DUMP);
-        request.u32(attr::MARK, mark).u32(attr::MARK_MASK, mask);
-        let result = self.socket.request(request, |answer| {
-            if let Some(flow) = flow(answer.attributes()) {
-                each(&flow);
-            }
+        self.visit(&Filter::mark(mark, mask), |flow| {
+            each(flow);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Hands over the connections that fit, one by one, until `each` has seen enough. Those that come or go
+    /// meanwhile may be missed, and one may be handed over twice. Memory does not grow with their number.
+    ///
+    /// Stopping early takes a new socket, in the network namespace that the calling thread has now.
+    ///
+    /// # Errors
+    /// [`Error::Request`].
+    pub fn visit(
+        &mut self,
+        filter: &Filter,
+        mut each: impl FnMut(&Flow) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut request = message(attr::GET, libc::NLM_F_DUMP, filter.family_number());
+        filter.write(&mut request);
+        let result = self.socket.visit(request, |answer| match flow::read(answer.attributes()) {
+            Some(flow) if filter.fits(&flow) => each(&flow),
+            _ => ControlFlow::Continue(()),
         });
         match result {
             // The table of connections never stands still.
             Err(error) if error.raw_os_error() == Some(INTERRUPTED) => Ok(()),
-            other => other.map_err(|error| failed("reading connections by their mark", error)),
+            Ok(ControlFlow::Continue(()) | ControlFlow::Break(())) => Ok(()),
+            Err(error) => Err(failed("reading connections", error)),
         }
     }
 
@@ -105,7 +100,7 @@ impl Conntrack {
     /// [`Error::Request`].
     pub fn count(&mut self) -> Result<u32, Error> {
         let mut entries = None;
-        let request = message(attr::GET_STATISTICS, libc::NLM_F_ACK);
+        let request = message(attr::GET_STATISTICS, libc::NLM_F_ACK, 0);
         self.socket
             .request(request, |answer| entries = statistics(answer))
             .and_then(|()| entries.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
@@ -113,11 +108,10 @@ impl Conntrack {
     }
 }
 
-fn message(kind: u8, flags: libc::c_int) -> Writer {
+fn message(kind: u8, flags: libc::c_int, family: u8) -> Writer {
     let [low, high, ..] = (flags | libc::NLM_F_REQUEST).to_le_bytes();
     let subsystem = libc::NFNL_SUBSYS_CTNETLINK.to_le_bytes()[0];
-    // No family: all of them.
-    Writer::message(u16::from_be_bytes([subsystem, kind]), u16::from_le_bytes([low, high]), 0)
+    Writer::message(u16::from_be_bytes([subsystem, kind]), u16::from_le_bytes([low, high]), family)
 }
 
 fn failed(what: &str, error: io::Error) -> Error {
@@ -126,67 +120,4 @@ fn failed(what: &str, error: io::Error) -> Error {
 
 fn statistics(answer: Message<'_>) -> Option<u32> {
     answer.attributes().get(attr::STATISTICS_ENTRIES)?.u32()
-}
-
-fn flow(attributes: Attributes<'_>) -> Option<Flow> {
-    let number = |kind| attributes.get(kind).and_then(|value| value.u32());
-    let (protocol, original) = tuple(attributes.get(attr::TUPLE_ORIGINAL)?.nested())?;
-    let (_, reply) = tuple(attributes.get(attr::TUPLE_REPLY)?.nested())?;
-    let tcp_state = attributes
-        .get(attr::PROTOCOL_INFO)
-        .and_then(|info| info.nested().get(attr::INFO_TCP)?.nested().get(attr::INFO_TCP_STATE)?.u8());
-    Some(Flow {
-        id: number(attr::ID)?,
-        mark: number(attr::MARK).unwrap_or(0),
-        protocol,
-        original,
-        reply,
-        tcp_state,
-        status: number(attr::STATUS).unwrap_or(0),
-        timeout: number(attr::TIMEOUT).map(|seconds| Duration::from_secs(seconds.into())),
-        traffic: traffic(attributes, attr::COUNTERS_ORIGINAL)
-            .zip(traffic(attributes, attr::COUNTERS_REPLY))
-            .map(<[Traffic; 2]>::from),
-    })
-}
-
-fn tuple(attributes: Attributes<'_>) -> Option<(u8, Tuple)> {
-    let addresses = attributes.get(attr::TUPLE_IP)?.nested();
-    let address = |v4, v6| -> Option<IpAddr> {
-        match addresses.get(v4) {
-            Some(four) => Some(Ipv4Addr::from(<[u8; 4]>::try_from(four.value).ok()?).into()),
-            None => Some(Ipv6Addr::from(<[u8; 16]>::try_from(addresses.get(v6)?.value).ok()?).into()),
-        }
-    };
-    let protocol = attributes.get(attr::TUPLE_PROTOCOL)?.nested();
-    let port = |kind| protocol.get(kind).and_then(|port| port.u16()).unwrap_or(0);
-    let tuple = Tuple {
-        source: address(attr::IPV4_SOURCE, attr::IPV6_SOURCE)?,
-        destination: address(attr::IPV4_DESTINATION, attr::IPV6_DESTINATION)?,
-        source_port: port(attr::SOURCE_PORT),
-        destination_port: port(attr::DESTINATION_PORT),
-    };
-    Some((protocol.get(attr::PROTOCOL_NUMBER)?.u8()?, tuple))
-}
-
-fn traffic(attributes: Attributes<'_>, direction: u16) -> Option<Traffic> {
-    let counters = attributes.get(direction)?.nested();
-    Some(Traffic {
-        packets: counters.get(attr::COUNTER_PACKETS)?.u64()?,
-        bytes: counters.get(attr::COUNTER_BYTES)?.u64()?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            flow(Attributes(&bytes));
-            tuple(Attributes(&bytes));
-        }
-    }
 }

@@ -87,6 +87,11 @@ pub(super) mod conntrack {
     pub(in crate::netlink) const COUNTERS_REPLY: u16 = 10;
     pub(in crate::netlink) const ID: u16 = 12;
     pub(in crate::netlink) const MARK_MASK: u16 = 21;
+    pub(in crate::netlink) const FILTER: u16 = 25;
+    pub(in crate::netlink) const STATUS_MASK: u16 = 26;
+    pub(in crate::netlink) const FILTER_ORIGINAL: u16 = 1;
+    pub(in crate::netlink) const FILTER_SOURCE: u32 = 1;
+    pub(in crate::netlink) const FILTER_PROTOCOL: u32 = 1 << 3;
     pub(in crate::netlink) const TUPLE_IP: u16 = 1;
     pub(in crate::netlink) const TUPLE_PROTOCOL: u16 = 2;
     pub(in crate::netlink) const IPV4_SOURCE: u16 = 1;
@@ -96,6 +101,8 @@ pub(super) mod conntrack {
     pub(in crate::netlink) const PROTOCOL_NUMBER: u16 = 1;
     pub(in crate::netlink) const SOURCE_PORT: u16 = 2;
     pub(in crate::netlink) const DESTINATION_PORT: u16 = 3;
+    pub(in crate::netlink) const ICMP_ID: u16 = 4;
+    pub(in crate::netlink) const ICMPV6_ID: u16 = 7;
     pub(in crate::netlink) const INFO_TCP: u16 = 1;
     pub(in crate::netlink) const INFO_TCP_STATE: u16 = 1;
     pub(in crate::netlink) const COUNTER_PACKETS: u16 = 1;

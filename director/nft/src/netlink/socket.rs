@@ -6,6 +6,7 @@
 use super::attribute::{HEADER, Message, Messages, Writer};
 use mnl::{Bus, Socket as Mnl};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Larger than what the kernel puts into one datagram of a dump (32 KiB), or into one message (64 KiB).
@@ -97,6 +98,35 @@ impl Socket {
     /// Sends a request and hands every message of the answer to `each`, up to the closing one.
     /// `EINTR` ([`INTERRUPTED`]) if something changed meanwhile and the answer is not of one piece.
     pub(super) fn request(&mut self, request: Writer, mut each: impl FnMut(Message<'_>)) -> io::Result<()> {
+        self.answers(request, |message| {
+            each(message);
+            ControlFlow::Continue(())
+        })
+        .map(|_| ())
+    }
+
+    /// [`Self::request`] for a dump that `each` may stop early. Nothing can stop the kernel but the end of the
+    /// socket, so another one takes its place.
+    pub(super) fn visit(
+        &mut self,
+        request: Writer,
+        each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        let result = self.answers(request, each);
+        if let Ok(ControlFlow::Break(())) = result {
+            match Self::open() {
+                Ok(socket) => *self = socket,
+                Err(_) => self.drain(),
+            }
+        }
+        result
+    }
+
+    fn answers(
+        &mut self,
+        request: Writer,
+        mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
         let sequence = self.reserve(1);
         self.send(&request.finish(sequence))?;
         let mut interrupted = false;
@@ -115,11 +145,15 @@ impl Socket {
                     libc::NLMSG_ERROR | libc::NLMSG_DONE => {
                         return match message.errno() {
                             0 if interrupted => Err(io::Error::from_raw_os_error(INTERRUPTED)),
-                            0 => Ok(()),
+                            0 => Ok(ControlFlow::Continue(())),
                             errno => Err(io::Error::from_raw_os_error(errno)),
                         };
                     }
-                    _ => each(message),
+                    _ => {
+                        if each(message).is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    }
                 }
             }
         }

@@ -1,9 +1,12 @@
 //! Connections by their mark.
 
 use crate::namespace::{chain, in_namespace, loaded, run};
-use director_nft::ir::{BaseChain, ChainKind, Datum, Expression, Hook, MarkTarget, Ruleset, Statement};
-use director_nft::netlink::{Conntrack, Flow};
+use director_nft::ir::{
+    BaseChain, ChainKind, Datum, Expression, Family, Hook, MarkTarget, Ruleset, Statement,
+};
+use director_nft::netlink::{Conntrack, Filter, Flow};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::ControlFlow;
 
 const MASK: u32 = 0xffff_f000;
 
@@ -68,5 +71,103 @@ fn connections_are_found_and_ended_by_their_mark() {
         conntrack.flush_mark(0x8000_1000, MASK).unwrap();
         assert_eq!(flows(&mut conntrack, 0x8000_1000, MASK), []);
         assert_eq!(flows(&mut conntrack, 0x8000_2000, MASK), second);
+    });
+}
+
+fn found(conntrack: &mut Conntrack, filter: Filter) -> Vec<Flow> {
+    let mut flows = Vec::new();
+    conntrack
+        .visit(&filter, |flow| {
+            flows.push(flow.clone());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    flows
+}
+
+#[test]
+fn connections_are_found_by_what_they_are() {
+    in_namespace(|| {
+        let mut conntrack = Conntrack::open().unwrap();
+        drop(loaded(&marking(0x8000_1001)));
+        let (client, _server) = talk("127.0.0.1");
+        let (_six, _) = talk("::1");
+        let unanswered = UdpSocket::bind("127.0.0.2:0").unwrap();
+        unanswered.send_to(b"x", client.local_addr().unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut count = |filter| found(&mut conntrack, filter).len();
+
+        let all = Filter::default();
+        assert_eq!(count(all), 4);
+        let family = |family| Filter { family: Some(family), ..all };
+        assert_eq!((count(family(Family::V4)), count(family(Family::V6))), (3, 1));
+        let protocol = |protocol| Filter { protocol: Some(protocol), ..all };
+        assert_eq!((count(protocol(6)), count(protocol(17))), (1, 3));
+        assert_eq!(count(Filter { protocol: Some(17), ..family(Family::V4) }), 2);
+        assert_eq!(count(Filter { protocol: Some(17), ..family(Family::V6) }), 1);
+        assert_eq!(count(Filter { status: 2, ..all }), 3, "answered");
+        let client = |address: &str| Filter { client: Some(address.parse().unwrap()), ..all };
+        assert_eq!(count(client("127.0.0.1")), 2);
+        assert_eq!(count(client("127.0.0.2")), 1);
+        assert_eq!(count(client("127.0.0.3")), 0);
+        assert_eq!(count(Filter { protocol: Some(6), ..client("127.0.0.1") }), 1);
+        assert_eq!((count(client("::1")), count(client("::2"))), (1, 0));
+        assert_eq!(count(Filter { family: Some(Family::V6), ..client("127.0.0.1") }), 0);
+        assert_eq!(count(Filter::mark(0x8000_1000, MASK)), 4);
+        assert_eq!(count(Filter::mark(0x8000_2000, MASK)), 0);
+    });
+}
+
+#[test]
+fn one_connection_is_ended_and_no_other() {
+    in_namespace(|| {
+        let mut conntrack = Conntrack::open().unwrap();
+        drop(loaded(&marking(0x8000_1001)));
+        let (_four, _server) = talk("127.0.0.1");
+        let (_six, _) = talk("::1");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        for address in ["127.0.0.1", "::1"] {
+            run("ping", &["-c", "1", address]);
+        }
+        let mut left = found(&mut conntrack, Filter::default());
+        assert_eq!(left.len(), 5);
+        while let Some(flow) = left.pop() {
+            let other = Flow { id: flow.id.wrapping_add(1), ..flow.clone() };
+            assert!(
+                !conntrack.delete(&other).unwrap(),
+                "the addresses and ports of {flow:?}, but another one"
+            );
+            assert!(conntrack.delete(&flow).unwrap(), "{flow:?}");
+            assert!(!conntrack.delete(&flow).unwrap(), "{flow:?} is gone");
+            let ids =
+                |flows: &[Flow]| flows.iter().map(|flow| flow.id).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(ids(&found(&mut conntrack, Filter::default())), ids(&left));
+        }
+    });
+}
+
+#[test]
+fn reading_can_stop_early_and_begin_again() {
+    in_namespace(|| {
+        let mut conntrack = Conntrack::open().unwrap();
+        drop(loaded(&marking(0x8000_1001)));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let ports = 20_000..22_000;
+        for port in ports.clone() {
+            socket.send_to(b"x", ("127.0.0.1", port)).unwrap();
+        }
+        for enough in [1, 700] {
+            let mut seen = 0;
+            conntrack
+                .visit(&Filter::default(), |_| {
+                    seen += 1;
+                    if seen == enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+                .unwrap();
+            assert_eq!(seen, enough);
+            assert_eq!(found(&mut conntrack, Filter::default()).len(), ports.len());
+        }
     });
 }
