@@ -47,6 +47,12 @@ impl ServiceNumber {
         u32::from(self.0) << 16 | u32::from(ipv6) << 15
     }
 
+    /// An id of the service that no server has, and so no destination: what leads there is refused.
+    #[must_use]
+    pub fn nobody(self) -> DestinationId {
+        self.destination(0)
+    }
+
     fn destination(self, server: u16) -> DestinationId {
         DestinationId(DestinationId::FLAG | u32::from(self.0) << 12 | u32::from(server))
     }

@@ -25,11 +25,13 @@ pub use service::service;
 pub use skeleton::skeleton;
 
 use crate::ids::Registry;
-use crate::model::{Model, Node, Service};
+use crate::model::{Model, Network, Node, Service};
 use crate::pool::{Offer, WHOLE};
 use crate::schedule::{self, Candidate};
-use director_nft::ir::Ruleset;
+use director_nft::ir::{Datum, Key, Ruleset};
+use names::FAMILIES;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The whole ruleset: the skeleton and every service.
 #[must_use]
@@ -46,6 +48,17 @@ pub fn ruleset(
         ruleset.merge(service(layout, it, registry, offer));
     }
     ruleset
+}
+
+/// Where the persistence entry of a client of the service stands: the map's name, and the key. `None` if the service
+/// is not persistent.
+#[must_use]
+pub fn persistence_key(service: &Service, client: IpAddr) -> Option<(&'static str, Key)> {
+    let persistence = service.persistence?;
+    let names = &FAMILIES[usize::from(client.is_ipv6())];
+    let bits = if client.is_ipv6() { persistence.granularity_v6 } else { persistence.granularity_v4 };
+    let network = Network::new(client, bits)?.network();
+    Some((names.persist, Key::of([skeleton::datum(network), Datum::Mark(service.mark.get())])))
 }
 
 /// How many slots a service takes in both families together.

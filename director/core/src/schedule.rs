@@ -27,6 +27,13 @@ pub struct Candidate<'a> {
     pub full_share: u32,
 }
 
+impl Candidate<'_> {
+    /// The share by which it takes its place, whether anybody goes there or not.
+    fn place(&self) -> u64 {
+        u64::from(if self.share == 0 { self.full_share } else { self.share })
+    }
+}
+
 /// The slots of a service, as indices into `candidates`. Empty if none of them has a share. The result depends on
 /// nothing else: two directors, or one before and after a restart, come to the same.
 ///
@@ -37,11 +44,19 @@ pub struct Candidate<'a> {
 /// - mh: a Maglev table. Shares are exact to a slot, and every server with a share owns one. Its size depends on
 ///   the number of candidates alone. Slots change hands only where they must: when a server loses its share its
 ///   own, and when it comes back the same ones.
+/// - sh and mh without fallback: servers without a share keep the slots of their full share, so that their clients
+///   are refused and nobody's move.
 /// - fo: a single slot, for the server with the highest share; the first of them, if there are several.
 #[must_use]
 pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
     let shares = || candidates.iter().map(|it| u64::from(it.share));
+    if shares().all(|share| share == 0) {
+        return Vec::new();
+    }
     match scheduler {
+        Scheduler::Sh(hash) if !hash.fallback => {
+            turns::turn(&candidates.iter().map(Candidate::place).collect::<Vec<_>>(), MAX_SLOTS)
+        }
         Scheduler::Rr
         | Scheduler::Wrr
         | Scheduler::Random
@@ -52,10 +67,10 @@ pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
         | Scheduler::Wlc
         | Scheduler::Sed
         | Scheduler::Nq => turns::turn(&shares().collect::<Vec<_>>(), MAX_SLOTS),
-        Scheduler::Mh(_) => maglev::table(candidates),
+        Scheduler::Mh(hash) => maglev::table(candidates, hash.fallback),
         Scheduler::Fo => {
             // `max_by_key` would find the last one.
-            let highest = shares().max().filter(|highest| *highest > 0);
+            let highest = shares().max();
             highest.and_then(|highest| shares().position(|share| share == highest)).into_iter().collect()
         }
     }

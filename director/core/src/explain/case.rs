@@ -156,7 +156,9 @@ impl Case<'_> {
         let _ = write!(text, "; {slots} slots");
         steps.add("scheduler", text);
         let destination = |(owner, share): &(&str, u32)| {
-            self.destination(self.service.servers.get(*owner)?, percent(*share, slots))
+            let server = self.service.servers.get(*owner)?;
+            self.available(server).filter(|it| it.share > 0)?;
+            self.destination(server, percent(*share, slots))
         };
         Answer::OneOf { destinations: shares.iter().filter_map(destination).collect() }
     }

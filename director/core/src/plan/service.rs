@@ -4,7 +4,7 @@ use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
 use super::{pick, slot_owners};
-use crate::ids::Registry;
+use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
 use director_nft::ir::{Chain, Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
@@ -55,10 +55,15 @@ fn slots(
     registry: &Registry,
     offer: &Offer,
 ) -> Option<SlotRange> {
-    let first = registry.service(&service.name)?.first_slot(names.ipv6);
+    let number = registry.service(&service.name)?;
+    let first = number.first_slot(names.ipv6);
+    let id = |owner| {
+        // A hash without fallback keeps the slots of servers that take nothing.
+        let serves = offer.servers.get(owner).is_some_and(|it| it.share > 0);
+        if serves { registry.server(&service.name, owner) } else { Some(number.nobody()) }
+    };
     let owners = slot_owners(service, offer, names.ipv6).into_iter();
-    let ids: Vec<u32> =
-        owners.filter_map(|owner| registry.server(&service.name, owner)).map(|id| id.get()).collect();
+    let ids: Vec<u32> = owners.filter_map(id).map(DestinationId::get).collect();
     let mut count = 0;
     for (slot, id) in (first..).zip(ids) {
         let data = Some(ElementData::Values(vec![Datum::Mark(id)]));

@@ -14,24 +14,19 @@ use director_nft::fnv::fnv1a;
 /// sizes are far apart.
 const SIZES: [(usize, usize); 4] = [(4, 251), (20, 2039), (80, 8191), (usize::MAX, 32_749)];
 
-/// The owner of each slot; empty if nobody has a weight.
+/// The owner of each slot. One candidate at least has a share.
 ///
-/// Servers that have no weight at the moment take part with their full weight. Then the slots they took go to the
-/// others, by turns and preferences again: so a server that leaves moves nobody else's slots, and gets its own back
-/// when it returns.
-pub(super) fn table(candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let weights: Vec<u64> = candidates.iter().map(|it| u64::from(it.share)).collect();
-    if weights.iter().all(|weight| *weight == 0) {
-        return Vec::new();
-    }
-    let places = candidates.iter().zip(&weights).map(|(candidate, weight)| match weight {
-        0 => u64::from(candidate.full_share),
-        weight => *weight,
-    });
+/// Servers that have no share at the moment take part with their full share. Then, with `fallback`, the slots they
+/// took go to the others, by turns and preferences again: so a server that leaves moves nobody else's slots, and
+/// gets its own back when it returns.
+pub(super) fn table(candidates: &[Candidate<'_>], fallback: bool) -> Vec<usize> {
     let mut table = Table::new(candidates);
-    table.fill(&places.collect::<Vec<_>>());
-    table.vacate(|owner| weights[owner] == 0);
-    table.fill(&weights);
+    table.fill(&candidates.iter().map(Candidate::place).collect::<Vec<_>>());
+    if fallback {
+        let shares: Vec<u64> = candidates.iter().map(|it| u64::from(it.share)).collect();
+        table.vacate(|owner| shares[owner] == 0);
+        table.fill(&shares);
+    }
     table.slots.into_iter().flatten().collect()
 }
 

@@ -270,3 +270,16 @@ proptest! {
         prop_assert!(before.is_empty() || before.len() == after.len());
     }
 }
+
+#[test]
+fn without_fallback_a_server_that_takes_nothing_keeps_its_slots() {
+    let hash = ClientHash { fallback: false, ..ClientHash::default() };
+    for scheduler in [Scheduler::Sh(hash), Scheduler::Mh(hash)] {
+        let all = farm("s", 4);
+        let mut some = all.clone();
+        some[2].1 = 0;
+        assert_eq!(table(scheduler, &some), table(scheduler, &all));
+        some.iter_mut().for_each(|it| it.1 = 0);
+        assert!(table(scheduler, &some).is_empty(), "nobody is left");
+    }
+}

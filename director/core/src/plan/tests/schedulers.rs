@@ -1,6 +1,7 @@
 //! Whom the schedulers send where, beyond turns.
 
 use super::*;
+use crate::model::{ClientHash, Scheduler};
 use director_nft::render;
 use director_nft::transaction::Operation;
 
@@ -293,5 +294,32 @@ fn both_directors_send_a_client_to_the_same_server_whatever_their_history() {
         for vip in FAMILIES {
             assert_eq!(one.servers_of(vip, 500), other.servers_of(vip, 500));
         }
+    }
+}
+
+#[test]
+fn without_fallback_clients_of_a_server_that_takes_nothing_are_refused_and_nobody_moves() {
+    for (options, persistent) in [("scheduler: mh", false), ("scheduler: sh", false), ("scheduler: mh", true)]
+    {
+        let options =
+            format!("{options}{}", if persistent { "\n    persistence: {timeout: 60s}" } else { "" });
+        let mut farm = farm(&options);
+        let service = farm.model.services.get_mut("web").unwrap();
+        let hash = ClientHash { fallback: false, ..ClientHash::default() };
+        service.scheduler = if options.contains("mh") { Scheduler::Mh(hash) } else { Scheduler::Sh(hash) };
+        farm.apply();
+        let before = farm.servers_of(V4, 200);
+        farm.now += Duration::from_secs(1000);
+        farm.set("web", "a", &Health::Down("refused".into()), Override::default());
+        for (number, server) in before.iter().enumerate() {
+            // Twice: a client that was refused must not be remembered for it.
+            for _ in 0..2 {
+                let trace = farm.send(&client(V4, number), V4, TCP, 80);
+                let went = trace.dnat.map(|(address, _)| self::number(&address.to_string()));
+                assert_eq!(went, Some(*server).filter(|server| *server != 1), "{options}");
+            }
+        }
+        farm.set("web", "a", &Health::Up, Override::default());
+        assert_eq!(farm.servers_of(V4, 200), before);
     }
 }
