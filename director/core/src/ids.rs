@@ -53,6 +53,12 @@ impl ServiceNumber {
         self.destination(0)
     }
 
+    /// What the ids of all its servers have in common: their value in the bits of a mask.
+    #[must_use]
+    pub fn destinations(self) -> (u32, u32) {
+        (self.destination(0).get(), !u32::from(MAX_SERVER))
+    }
+
     fn destination(self, server: u16) -> DestinationId {
         DestinationId(DestinationId::FLAG | u32::from(self.0) << 12 | u32::from(server))
     }
@@ -140,6 +146,18 @@ impl Registry {
         self.services.get(service)?.server(server)
     }
 
+    /// Everything that has a number, configured or not: service, server and id. The service of a management address
+    /// is `management/` and its name; servers at the address they had before they moved have a name with that
+    /// address in it.
+    pub fn destinations(&self) -> impl Iterator<Item = (&str, &str, DestinationId)> {
+        self.services.iter().flat_map(|(service, entry)| {
+            let servers = entry.servers.iter();
+            servers.map(|(server, machine)| {
+                (service.as_str(), server.as_str(), entry.number.destination(machine.number))
+            })
+        })
+    }
+
     /// Servers that have a number but are not in `model`: service, server and id. Management addresses, and servers
     /// at the address they had before they moved, stand under names that none in `model` can have.
     pub fn unconfigured<'a>(
@@ -150,12 +168,7 @@ impl Registry {
             Some(name) => model.management.get(name).is_some_and(|it| it.server == server),
             None => model.services.get(service).is_some_and(|it| it.servers.contains_key(server)),
         };
-        self.services.iter().flat_map(move |(service, entry)| {
-            let servers = entry.servers.iter().filter(move |(server, _)| !configured(service, server));
-            servers.map(|(server, machine)| {
-                (service.as_str(), server.as_str(), entry.number.destination(machine.number))
-            })
-        })
+        self.destinations().filter(move |(service, server, _)| !configured(service, server))
     }
 
     /// Destination id of the server behind a management address.
@@ -313,5 +326,17 @@ mod tests {
         assert_eq!(highest.first_slot(true) & DestinationId::FLAG, 0);
         assert_eq!(highest.destination(MAX_SERVER).get(), 0x87ff_ffff);
         assert_eq!(ServiceNumber(1).first_slot(false) - ServiceNumber(0).first_slot(true), 1 << 15);
+    }
+
+    #[test]
+    fn a_service_has_its_destinations_and_no_others() {
+        let mut registry = Registry::default();
+        registry.assign(&model(&[("mail", &["a", "b"]), ("web", &["a"])])).unwrap();
+        let (value, mask) = registry.service("mail").unwrap().destinations();
+        let found: Vec<_> = registry
+            .destinations()
+            .map(|(service, server, id)| (service, server, id.get() & mask == value))
+            .collect();
+        assert_eq!(found, [("mail", "a", true), ("mail", "b", true), ("web", "a", false)]);
     }
 }

@@ -19,7 +19,7 @@ mod set;
 mod socket;
 mod userdata;
 
-pub use conntrack::{Conntrack, Filter, Flow, Traffic, Tuple};
+pub use conntrack::{Conntrack, Filter, Flow, Listing, Traffic, Tuple};
 use element::ReadElement;
 pub use error::Error;
 pub use events::{Changes, Events};

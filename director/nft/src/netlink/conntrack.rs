@@ -2,9 +2,11 @@
 
 mod filter;
 mod flow;
+mod listing;
 
 pub use filter::Filter;
 pub use flow::{Flow, Traffic, Tuple};
+pub use listing::Listing;
 
 use super::Error;
 use super::attribute::{Message, Writer};
@@ -80,9 +82,7 @@ impl Conntrack {
         filter: &Filter,
         mut each: impl FnMut(&Flow) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut request = message(attr::GET, libc::NLM_F_DUMP, filter.family_number());
-        filter.write(&mut request);
-        let result = self.socket.visit(request, |answer| match flow::read(answer.attributes()) {
+        let result = self.socket.visit(question(filter), |answer| match flow::read(answer.attributes()) {
             Some(flow) if filter.fits(&flow) => each(&flow),
             _ => ControlFlow::Continue(()),
         });
@@ -106,6 +106,13 @@ impl Conntrack {
             .and_then(|()| entries.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
             .map_err(|error| failed("counting connections", error))
     }
+}
+
+/// Asks for the connections that fit.
+fn question(filter: &Filter) -> Writer {
+    let mut request = message(attr::GET, libc::NLM_F_DUMP, filter.family_number());
+    filter.write(&mut request);
+    request
 }
 
 fn message(kind: u8, flags: libc::c_int, family: u8) -> Writer {

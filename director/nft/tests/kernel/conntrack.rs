@@ -4,7 +4,7 @@ use crate::namespace::{chain, in_namespace, loaded, run};
 use director_nft::ir::{
     BaseChain, ChainKind, Datum, Expression, Family, Hook, MarkTarget, Ruleset, Statement,
 };
-use director_nft::netlink::{Conntrack, Filter, Flow};
+use director_nft::netlink::{Conntrack, Filter, Flow, Listing};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::ControlFlow;
 
@@ -169,5 +169,39 @@ fn reading_can_stop_early_and_begin_again() {
             assert_eq!(seen, enough);
             assert_eq!(found(&mut conntrack, Filter::default()).len(), ports.len());
         }
+    });
+}
+
+#[test]
+fn connections_are_read_piece_by_piece() {
+    const COUNT: usize = 1000;
+    in_namespace(|| {
+        drop(loaded(&marking(0x8000_1001)));
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let clients: Vec<_> = (0..COUNT).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        for client in &clients {
+            client.send_to(b"question", server.local_addr().unwrap()).unwrap();
+        }
+        let mut whole = flows(&mut Conntrack::open().unwrap(), 0x8000_1000, MASK);
+        let mut listing = Listing::open(&Filter::mark(0x8000_1000, MASK)).unwrap();
+        let (mut found, mut pieces) = (Vec::new(), 0);
+        while listing.read(|flow| found.push(flow.clone())).unwrap() {
+            pieces += 1;
+        }
+        assert!(!listing.read(|_| panic!("it was over")).unwrap());
+        assert!(pieces > 3, "{pieces} pieces");
+        let id = |flow: &Flow| flow.id;
+        whole.sort_by_key(id);
+        found.sort_by_key(id);
+        assert_eq!(found.len(), COUNT);
+        assert!(found.iter().map(id).eq(whole.iter().map(id)));
+
+        let mut others = Listing::open(&Filter::mark(0x8000_2000, MASK)).unwrap();
+        while others.read(|flow| panic!("{flow:?}")).unwrap() {}
+
+        let mut left = Listing::open(&Filter::mark(0x8000_1000, MASK)).unwrap();
+        assert!(left.read(|_| {}).unwrap());
+        drop(left);
+        assert_eq!(flows(&mut Conntrack::open().unwrap(), 0x8000_1000, MASK).len(), COUNT);
     });
 }
