@@ -10,6 +10,7 @@
 //! size of heads and bodies, the time they take, the number of connections.
 
 mod body;
+mod connections;
 mod guard;
 mod listen;
 mod problem;
@@ -19,6 +20,7 @@ mod serve;
 mod tests;
 
 pub use body::{DrainBody, WeightBody};
+pub use connections::Ended;
 pub use listen::{BindError, Listeners};
 pub use problem::{Kind, Problem};
 

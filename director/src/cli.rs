@@ -4,12 +4,14 @@
 //! error; `--output json` makes JSON of both.
 
 mod check;
+mod connections;
 mod dispatch;
 mod failure;
 mod output;
 mod plan;
 mod wait;
 
+pub use connections::{ConnectionsArgs, FilterArgs, KillArgs};
 pub use dispatch::execute;
 pub use failure::Failure;
 
@@ -93,6 +95,8 @@ pub enum Command {
     },
     /// Show services and servers of the running director
     Status,
+    /// Show the connections in the kernel's table, as ipvsadm -Lcn does; or end some
+    Connections(ConnectionsArgs),
     /// Give a server another weight, until it is reset; 0 sends it no new connections
     Weight {
         /// Which server

@@ -1,5 +1,9 @@
 //! Asks the running director over its Unix socket.
 
+mod connections;
+
+pub use connections::Lines;
+
 use crate::api::{DrainBody, Problem, WeightBody};
 use crate::command::{DrainRequest, OverrideChange};
 use crate::status::Status;
@@ -169,7 +173,7 @@ impl Client {
         serde_json::from_slice(body).map_err(|error| self.not_an_answer(error.to_string()))
     }
 
-    fn not_an_answer(&self, reason: String) -> Error {
+    pub(crate) fn not_an_answer(&self, reason: String) -> Error {
         Error::Answer { path: self.socket.clone(), reason }
     }
 

@@ -1,5 +1,6 @@
 //! What the outside asks of the running director: the API sends, the control loop answers.
 
+use crate::connections::View;
 use crate::status::Status;
 use director_core::overrides::{AtDeadline, ReturningClients};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +23,8 @@ pub enum Command {
     },
     /// Reads the configuration file again; answered once the kernel has it, or with what is wrong with it.
     Reload(oneshot::Sender<Result<(), CommandError>>),
+    /// What it takes to look into the table of connections.
+    Connections(oneshot::Sender<View>),
 }
 
 /// What an operator wants of a server at run time. Survives reload and restart.
@@ -69,6 +72,14 @@ pub enum CommandError {
     UnknownServer {
         /// The service.
         service: String,
+        /// What was asked for.
+        name: String,
+        /// A name that is close.
+        suggestion: Option<String>,
+    },
+    /// No service has such a server.
+    #[error("no service has a server named {name:?}{}", hint(.suggestion))]
+    UnknownServerName {
         /// What was asked for.
         name: String,
         /// A name that is close.
@@ -131,6 +142,14 @@ impl Handle {
     /// The file does not hold, or the kernel refused.
     pub async fn reload(&self) -> Result<(), CommandError> {
         self.ask(Command::Reload).await?
+    }
+
+    /// What it takes to look into the table of connections.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopping`].
+    pub async fn connections(&self) -> Result<View, CommandError> {
+        self.ask(Command::Connections).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {

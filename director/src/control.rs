@@ -24,6 +24,7 @@ mod words;
 
 use crate::command::Command;
 use crate::configuration::Configuration;
+use crate::connections::{Kernel, View};
 use crate::dataplane::Dataplane;
 use crate::decide::{Loads, Offers, Pools};
 use crate::kernel::ruleset::NftKernel;
@@ -280,6 +281,10 @@ impl Control {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
             Command::Reload(reply) => drop(reply.send(self.reload().await)),
+            Command::Connections(reply) => {
+                let view = View { registry: Arc::clone(&self.registry), table: Arc::new(Kernel) };
+                drop(reply.send(view));
+            }
         }
     }
 

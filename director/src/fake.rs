@@ -1,6 +1,11 @@
 //! A control loop that knows one status and notes what it is asked, for the tests of the API and its client.
 
+mod table;
+
+pub(crate) use table::FakeTable;
+
 use crate::command::{Command, CommandError, Handle, OverrideChange};
+use crate::connections::View;
 use crate::sample;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -21,6 +26,7 @@ struct Notes {
     reloads: usize,
     refusal: Option<String>,
     failure: Option<CommandError>,
+    table: Arc<FakeTable>,
 }
 
 impl ControlLoop {
@@ -57,6 +63,11 @@ impl ControlLoop {
         lock(&self.notes).failure = Some(error);
     }
 
+    /// The table of connections.
+    pub(crate) fn table(&self) -> Arc<FakeTable> {
+        Arc::clone(&lock(&self.notes).table)
+    }
+
     /// Ends it: nobody answers any more.
     pub(crate) async fn stop(self) {
         self.task.abort();
@@ -76,6 +87,10 @@ impl Notes {
                 drop(reply.send(self.change(service, server, change)));
             }
             Command::Reload(reply) => drop(reply.send(self.reload())),
+            Command::Connections(reply) => {
+                let registry = Arc::new(sample::registry());
+                drop(reply.send(View { registry, table: Arc::clone(&self.table) as Arc<_> }));
+            }
         }
     }
 

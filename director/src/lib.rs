@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod configuration;
+pub mod connections;
 pub mod control;
 pub mod daemon;
 pub mod dataplane;

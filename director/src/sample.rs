@@ -1,7 +1,17 @@
-//! A status as of the Exchange farm, for the tests of everything that shows one.
+//! The Exchange farm's status and numbers, for the tests of everything that shows them.
 
 use crate::status::*;
+use director_core::config;
+use director_core::ids::Registry;
 use director_core::overrides::AtDeadline;
+
+/// The numbers of the example: the services' servers get 0x80000001 and so on.
+pub(crate) fn registry() -> Registry {
+    let text = include_str!("../../deploy/examples/exchange.yaml");
+    let mut registry = Registry::default();
+    registry.assign(&config::load(text, "exchange.yaml").unwrap()).unwrap();
+    registry
+}
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.
 pub(crate) fn status() -> Status {

@@ -42,6 +42,8 @@ pub enum Kind {
     MalformedJson,
     /// The body is JSON, but does not say what is needed.
     InvalidBody,
+    /// A parameter of the query is unknown or makes no sense.
+    InvalidParameter,
     /// A web page sent it.
     CrossSite,
     /// It was sent to a name that is not this machine's.
@@ -56,6 +58,8 @@ pub enum Kind {
     KernelRefused,
     /// The change cannot be kept.
     NotRecorded,
+    /// Others ask for the same, and it is too much at once.
+    Busy,
     /// The director is stopping.
     Stopping,
     /// The control loop took too long.
@@ -76,6 +80,7 @@ impl Kind {
         Self::BodyIncomplete,
         Self::MalformedJson,
         Self::InvalidBody,
+        Self::InvalidParameter,
         Self::CrossSite,
         Self::ForeignHost,
         Self::UnknownService,
@@ -83,6 +88,7 @@ impl Kind {
         Self::ConfigurationRefused,
         Self::KernelRefused,
         Self::NotRecorded,
+        Self::Busy,
         Self::Stopping,
         Self::NoAnswer,
         Self::Internal,
@@ -101,6 +107,7 @@ impl Kind {
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "body incomplete"),
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed json"),
             Self::InvalidBody => (StatusCode::UNPROCESSABLE_ENTITY, "invalid body"),
+            Self::InvalidParameter => (StatusCode::BAD_REQUEST, "invalid parameter"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site request"),
             Self::ForeignHost => (StatusCode::MISDIRECTED_REQUEST, "foreign host"),
             Self::UnknownService => (StatusCode::NOT_FOUND, "unknown service"),
@@ -108,6 +115,7 @@ impl Kind {
             Self::ConfigurationRefused => (StatusCode::UNPROCESSABLE_ENTITY, "configuration refused"),
             Self::KernelRefused => (StatusCode::INTERNAL_SERVER_ERROR, "kernel refused"),
             Self::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, "not recorded"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NoAnswer => (StatusCode::GATEWAY_TIMEOUT, "no answer"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
@@ -152,6 +160,10 @@ impl From<CommandError> for Problem {
             }
             CommandError::UnknownServer { service, name, suggestion } => {
                 Self::new(Kind::UnknownServer, format!("service {service:?} has no server named {name:?}"))
+                    .suggest(suggestion)
+            }
+            CommandError::UnknownServerName { name, suggestion } => {
+                Self::new(Kind::UnknownServer, format!("no service has a server named {name:?}"))
                     .suggest(suggestion)
             }
             CommandError::Configuration(report) => Self::new(Kind::ConfigurationRefused, report)

@@ -1,6 +1,7 @@
 //! What can be asked, and who answers.
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
+use super::connections;
 use super::{Kind, Problem};
 use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
 use crate::metrics;
@@ -13,7 +14,9 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 use director_core::config::closest;
 use prometheus::Registry;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Time that the control loop may take for an answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,6 +26,8 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Api {
     pub(super) handle: Handle,
     pub(super) registry: Registry,
+    /// Looks into the table of connections that may still begin.
+    pub(super) looks: Arc<Semaphore>,
 }
 
 /// All routes.
@@ -37,6 +42,7 @@ pub(super) fn router(api: Api) -> Router {
         .route(&format!("{SERVER}/enable"), post(enable))
         .route(&format!("{SERVER}/reset"), post(reset))
         .route("/v1/reload", post(reload))
+        .route("/v1/connections", get(connections::list).delete(connections::end))
         .route("/metrics", get(metrics))
         .fallback(unknown_resource)
         .method_not_allowed_fallback(method_not_allowed)
@@ -107,6 +113,10 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 }
 
 impl Api {
+    pub(super) fn new(handle: Handle, registry: Registry) -> Self {
+        Self { handle, registry, looks: Arc::new(Semaphore::new(connections::AT_ONCE)) }
+    }
+
     async fn change(&self, names: Names, change: OverrideChange) -> Done {
         let Path((service, server)) = names?;
         within_limit(self.handle.change(service, server, change)).await?;
@@ -114,7 +124,9 @@ impl Api {
     }
 }
 
-async fn within_limit<T>(answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, Problem> {
+pub(super) async fn within_limit<T>(
+    answer: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, Problem> {
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Problem::new(

@@ -31,7 +31,7 @@ impl Listeners {
     /// Answers from `handle` until `shutdown` is ready; requests under way then have five seconds to finish.
     pub async fn serve(self, handle: Handle, registry: Registry, shutdown: impl Future<Output = ()>) {
         let Self { unix, path, tcp } = self;
-        let router = routes::router(Api { handle, registry });
+        let router = routes::router(Api::new(handle, registry));
         let (running, stop) = watch::channel(());
         let on_socket = accept(unix, router.clone(), stop.clone());
         let on_tcp = async {

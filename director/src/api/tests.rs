@@ -1,3 +1,5 @@
+mod connections;
+
 use super::listen::Listeners;
 use super::*;
 use crate::command::{CommandError, DrainRequest, OverrideChange};

@@ -1,7 +1,7 @@
 //! Does what the command line says.
 
 use super::output::Printer;
-use super::{Cli, Command, Failure, NodeArgs, ServerArgs, check, plan, run_options, wait};
+use super::{Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, plan, run_options, wait};
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
 use crate::configuration::Configuration;
@@ -38,6 +38,7 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
             let status = client.status().await?;
             printer.print(&status, &Table(&status))
         }
+        Command::Connections(asked) => connections::execute(&client, printer, asked).await,
         Command::Weight { server, weight, lasting } => {
             let change = OverrideChange::Weight { weight, seconds: lasting };
             override_server(&client, printer, &server, change, &format!("weight {weight}")).await

@@ -1,6 +1,9 @@
 use super::*;
+use crate::connections::{State, StateFilter};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use connections::Action;
+use std::num::NonZeroUsize;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("director").chain(line.split(' ').filter(|word| !word.is_empty())))
@@ -41,6 +44,17 @@ fn run_has_defaults_for_everything() {
     );
 }
 
+/// Everything, or what exchange1 has in TIME_WAIT.
+fn kill(all: bool) -> Command {
+    let filter = FilterArgs {
+        server: (!all).then(|| "exchange1".to_owned()),
+        state: (!all).then_some(StateFilter::Is(State::TimeWait)),
+        ..FilterArgs::default()
+    };
+    let action = Some(Action::Kill(KillArgs { filter, all }));
+    Command::Connections(ConnectionsArgs { filter: FilterArgs::default(), limit: None, action })
+}
+
 #[test]
 fn every_command_is_understood() {
     let node = NodeArgs { config: "/etc/director/director.yaml".into(), node: None };
@@ -74,6 +88,28 @@ fn every_command_is_understood() {
                 },
             },
         ),
+        (
+            "connections",
+            Command::Connections(ConnectionsArgs {
+                filter: FilterArgs::default(),
+                limit: None,
+                action: None,
+            }),
+        ),
+        (
+            "connections --service exchange --client 198.51.100.7 --limit 5",
+            Command::Connections(ConnectionsArgs {
+                filter: FilterArgs {
+                    service: Some("exchange".into()),
+                    client: Some("198.51.100.7/32".parse().unwrap()),
+                    ..FilterArgs::default()
+                },
+                limit: NonZeroUsize::new(5),
+                action: None,
+            }),
+        ),
+        ("connections kill --server exchange1 --state time_wait", kill(false)),
+        ("connections kill --all", kill(true)),
         ("enable exchange exchange1", Command::Enable { server: server.clone() }),
         ("reset exchange exchange1", Command::Reset { server }),
         ("reload", Command::Reload),
@@ -113,6 +149,15 @@ fn wrong_usage_is_told_apart() {
         ("status --output yaml", InvalidValue),
         ("run --node=", InvalidValue),
         ("reload --force", UnknownArgument),
+        ("connections --service=", InvalidValue),
+        ("connections --client 198.51.100", ValueValidation),
+        ("connections --state ESTABLISHED", ValueValidation),
+        ("connections --limit 0", ValueValidation),
+        ("connections --all", UnknownArgument),
+        ("connections kill", MissingRequiredArgument),
+        ("connections kill --all --service exchange", ArgumentConflict),
+        ("connections kill --server exchange1 --limit 1", UnknownArgument),
+        ("connections --server exchange1 kill --all", ArgumentConflict),
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}");

@@ -1,0 +1,208 @@
+//! Connections: listed as a stream, ended.
+//!
+//! A listing is a JSON array with one object a line. The kernel's table is read in steps, each as soon as the reader
+//! has taken enough of the last; a few pieces wait in between, and nothing else is held. Who stops reading is given
+//! up, so that nobody keeps others from listing.
+
+use super::routes::{Api, within_limit};
+use super::{Kind, Problem};
+use crate::connections::{Lister, ParameterError, Query, Selection};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Parameters, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use director_nft::netlink::Error;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// Listings and endings at once. A further one is refused.
+pub(super) const AT_ONCE: usize = 4;
+/// Pieces that wait for the reader.
+const WAITING: usize = 2;
+/// A piece is sent when it has so many bytes...
+const PIECE: usize = 32 * 1024;
+/// ...or when the kernel was asked so often for it: the reader may have gone meanwhile.
+const READS: usize = 64;
+/// Time that a reader may take for a piece.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answer of `DELETE /v1/connections`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Connections that were ended.
+    pub ended: u64,
+}
+
+type Asked = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
+
+pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, Problem> {
+    let (query, [limit]) = Query::parse(&asked?.0, ["limit"])?;
+    let limit = limit.as_deref().map(number).transpose()?;
+    let (selection, permit) = look(&api, &query).await?;
+    let begin = move || {
+        let mut listing = Listing { lister: selection.list(limit)?, begun: false };
+        let first = listing.next()?;
+        Ok((listing, first))
+    };
+    let (listing, first) = blocking(begin).await?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(feed(listing, first, sender, permit));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body(receiver)).into_response())
+}
+
+pub(super) async fn end(State(api): State<Api>, asked: Asked) -> Result<axum::Json<Ended>, Problem> {
+    let (query, [all]) = Query::parse(&asked?.0, ["all"])?;
+    if all.as_deref().is_some_and(|all| all != "true") {
+        return Err(wrong("all", "is not \"true\"", None).into());
+    }
+    match (all.is_some(), query.is_empty()) {
+        (true, false) => {
+            return Err(wrong("all", "stands beside others: it means every connection", None).into());
+        }
+        (false, true) => {
+            let hint = "say which connections by service, server, client or state, or all=true";
+            return Err(Problem::new(Kind::InvalidParameter, "there is no parameter").hint(hint));
+        }
+        (true, true) | (false, false) => {}
+    }
+    let (selection, permit) = look(&api, &query).await?;
+    let ended = blocking(move || {
+        let _permit = permit;
+        selection.end()
+    });
+    let ended = ended.await?;
+    tracing::info!(?query, ended, "connections ended by an operator");
+    Ok(axum::Json(Ended { ended }))
+}
+
+async fn look(api: &Api, query: &Query) -> Result<(Selection, OwnedSemaphorePermit), Problem> {
+    let permit = api.looks.clone().try_acquire_owned().map_err(|error| match error {
+        TryAcquireError::NoPermits => {
+            Problem::new(Kind::Busy, format!("{AT_ONCE} others look into the table of connections"))
+                .hint("try again when one of them is done")
+        }
+        TryAcquireError::Closed => Problem::new(Kind::Stopping, "the director is stopping"),
+    })?;
+    let view = within_limit(api.handle.connections()).await?;
+    Ok((view.select(query)?, permit))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Problem> {
+    match spawn_blocking(work).await {
+        Ok(result) => result.map_err(|error| Problem::new(Kind::KernelRefused, error.to_string())),
+        Err(error) => Err(Problem::new(Kind::Internal, error.to_string())),
+    }
+}
+
+fn number(text: &str) -> Result<usize, ParameterError> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(wrong("limit", "is no number from 1", None)),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn wrong(name: &str, reason: &str, hint: Option<String>) -> ParameterError {
+    ParameterError { name: name.to_owned(), reason: reason.to_owned(), hint }
+}
+
+/// What is left to be listed.
+struct Listing {
+    lister: Lister,
+    begun: bool,
+}
+
+/// A part of the array's text.
+struct Piece {
+    text: Vec<u8>,
+    last: bool,
+}
+
+impl Listing {
+    /// The next part; it may be empty. Blocks while the kernel works.
+    fn next(&mut self) -> Result<Piece, Error> {
+        let mut text = Vec::with_capacity(2 * PIECE);
+        let mut more = true;
+        for _ in 0..READS {
+            more = self.lister.read(|connection| {
+                text.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
+                self.begun = true;
+                // Neither the text nor its numbers can fail to be written.
+                let _ = serde_json::to_writer(&mut text, connection);
+            })?;
+            if !more || text.len() >= PIECE {
+                break;
+            }
+        }
+        if !more {
+            text.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
+        }
+        Ok(Piece { text, last: !more })
+    }
+}
+
+/// Sends piece after piece. If it returns before the last one, the reader finds the answer broken off.
+async fn feed(
+    mut listing: Listing,
+    mut piece: Piece,
+    sender: mpsc::Sender<Piece>,
+    _permit: OwnedSemaphorePermit,
+) {
+    while !sender.is_closed() {
+        let last = piece.last;
+        if !piece.text.is_empty() {
+            match timeout(PATIENCE, sender.send(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    return tracing::warn!("a listing of connections is given up: its reader has stopped");
+                }
+            }
+        }
+        if last {
+            return;
+        }
+        let next = blocking(move || {
+            let piece = listing.next()?;
+            Ok((listing, piece))
+        });
+        (listing, piece) = match next.await {
+            Ok(next) => next,
+            Err(problem) => return tracing::warn!("a listing of connections breaks off: {}", problem.detail),
+        };
+    }
+}
+
+/// The body of what comes out of the channel: complete with the last piece only.
+fn body(receiver: mpsc::Receiver<Piece>) -> Body {
+    Body::from_stream(stream::unfold(Some(receiver), async |receiver| {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Piece { text, last }) => Some((Ok(Bytes::from(text)), (!last).then_some(receiver))),
+            None => Some((Err(io::Error::other("the listing broke off")), None)),
+        }
+    }))
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(Kind::InvalidParameter, rejection.body_text())
+    }
+}
+
+impl From<ParameterError> for Problem {
+    fn from(error: ParameterError) -> Self {
+        let problem = Self::new(Kind::InvalidParameter, error.to_string());
+        match error.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Connections: an answer that is too long to be kept.
+
+use super::{Client, Error, LIMIT, TIMEOUT, segment};
+use crate::api::Ended;
+use crate::connections::Query;
+use http_body_util::{BodyExt, Limited};
+use hyper::Method;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// A line of a listing is shorter: names have at most some hundred bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// The text of a listing, as it comes: whole lines, of which each but the brackets of the array has a connection.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    /// What has come of a line that is not complete.
+    rest: Vec<u8>,
+}
+
+impl Client {
+    /// The connections that `query` describes, at most `limit`: a JSON array, as [`Lines`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn connections(&self, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
+        let limit = limit.map(|limit| ("limit", limit.to_string()));
+        let path = path(query.parameters().chain(limit));
+        timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
+    }
+
+    /// Ends the connections that `query` describes; an empty one describes them all. Returns how many.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn end_connections(&self, query: &Query) -> Result<u64, Error> {
+        let all = query.is_empty().then(|| ("all", "true".to_owned()));
+        let body = self.ask(Method::DELETE, &path(query.parameters().chain(all)), None).await?;
+        self.parse(&body).map(|Ended { ended }| ended)
+    }
+
+    async fn open(&self, path: &str) -> Result<Lines, Error> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.not_connected(source))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
+        // Ends with the answer; what goes wrong shows there.
+        tokio::spawn(connection);
+        let request = self.request(Method::GET, path, None)?;
+        let response = sender.send_request(request).await.map_err(Error::Broken)?;
+        if response.status().is_success() {
+            return Ok(Lines { body: response.into_body(), rest: Vec::new() });
+        }
+        let body = Limited::new(response.into_body(), LIMIT).collect().await;
+        let body = body.map_err(|error| self.not_an_answer(error.to_string()))?.to_bytes();
+        Err(Error::Refused(self.parse(&body)?))
+    }
+}
+
+impl Lines {
+    /// The next lines, each with its end; `None` after the last one.
+    ///
+    /// # Errors
+    /// The answer breaks off, does not go on, or is none.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            let frame = timeout(TIMEOUT, self.body.frame()).await.map_err(|_| Error::Timeout)?;
+            let Some(frame) = frame else {
+                return Ok((!self.rest.is_empty()).then(|| std::mem::take(&mut self.rest)));
+            };
+            let Ok(data) = frame.map_err(Error::Broken)?.into_data() else { continue };
+            if let Some(lines) = self.whole(&data) {
+                return Ok(Some(lines));
+            }
+        }
+    }
+
+    /// What is complete with `data`.
+    fn whole(&mut self, data: &Bytes) -> Option<Vec<u8>> {
+        let Some(end) = data.iter().rposition(|byte| *byte == b'\n') else {
+            // Beyond all measure it is no line, and whoever reads it finds out.
+            self.rest.extend_from_slice(data);
+            return (self.rest.len() > LONGEST).then(|| std::mem::take(&mut self.rest));
+        };
+        let (whole, rest) = data.split_at(end + 1);
+        let mut lines = std::mem::replace(&mut self.rest, rest.to_vec());
+        lines.extend_from_slice(whole);
+        Some(lines)
+    }
+}
+
+fn path(parameters: impl Iterator<Item = (&'static str, String)>) -> String {
+    let parameters = parameters.map(|(name, value)| format!("{name}={}", segment(&value)));
+    let parameters: Vec<String> = parameters.collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("/v1/connections{mark}{}", parameters.join("&"))
+}

@@ -1,0 +1,125 @@
+//! Connections in the kernel's table, for operators: which there are, and ending those that shall end.
+//!
+//! The control loop only lends what is needed, a [`View`]; reading and ending happen elsewhere, piece by piece, on
+//! sockets of their own, and hold neither the loop up nor more than a piece in memory.
+
+mod end;
+mod filter;
+mod list;
+mod query;
+mod row;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use filter::Filter;
+pub use list::Lister;
+pub use query::{ParameterError, Query, StateFilter, client};
+pub use row::{Connection, State};
+pub use table::{Ender, Kernel, Pieces, Table};
+
+use crate::command::CommandError;
+use director_core::config::closest;
+use director_core::ids::{DestinationId, Registry};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What stands before a management address's name where a service's would.
+const MANAGEMENT: &str = "management/";
+
+/// What it takes to look into the table.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Names of all marks.
+    pub registry: Arc<Registry>,
+    /// The table.
+    pub table: Arc<dyn Table>,
+}
+
+/// Connections that somebody asked for.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    view: View,
+    marks: Marks,
+    filter: Filter,
+}
+
+/// Marks that have this value in the bits of this mask: as far as the kernel itself can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// The value.
+    pub value: u32,
+    /// The bits that count.
+    pub mask: u32,
+}
+
+impl Marks {
+    /// Those of all connections that the director schedules.
+    pub const ALL: Self = Self { value: DestinationId::FLAG, mask: DestinationId::FLAG };
+
+    /// True if `mark` is one of them.
+    #[must_use]
+    pub fn contain(self, mark: u32) -> bool {
+        mark & self.mask == self.value
+    }
+
+    fn one(id: u32) -> Self {
+        Self { value: id, mask: u32::MAX }
+    }
+}
+
+impl View {
+    /// The connections that `query` describes.
+    ///
+    /// # Errors
+    /// A service or server that there is not, and that there was not either: [`CommandError::UnknownService`],
+    /// [`CommandError::UnknownServer`], [`CommandError::UnknownServerName`].
+    pub fn select(self, query: &Query) -> Result<Selection, CommandError> {
+        let mut filter = Filter { ids: None, client: query.client, state: query.state };
+        let marks = match (&query.service, &query.server) {
+            (None, None) => Marks::ALL,
+            (Some(service), None) => {
+                let number = self.registry.service(service).ok_or_else(|| self.unknown_service(service))?;
+                let (value, mask) = number.destinations();
+                Marks { value, mask }
+            }
+            (Some(service), Some(server)) => {
+                self.registry.service(service).ok_or_else(|| self.unknown_service(service))?;
+                let id = self.registry.server(service, server);
+                Marks::one(id.ok_or_else(|| self.unknown_server(service, server))?.get())
+            }
+            (None, Some(server)) => {
+                let named = self.registry.destinations().filter(|(_, name, _)| name == server);
+                let ids: BTreeSet<u32> = named.map(|(_, _, id)| id.get()).collect();
+                match ids.first() {
+                    None => return Err(self.unknown_server_name(server)),
+                    Some(id) if ids.len() == 1 => Marks::one(*id),
+                    Some(_) => {
+                        filter.ids = Some(ids);
+                        Marks::ALL
+                    }
+                }
+            }
+        };
+        Ok(Selection { view: self, marks, filter })
+    }
+
+    fn unknown_service(&self, name: &str) -> CommandError {
+        let services: BTreeSet<&str> = self.registry.destinations().map(|(service, _, _)| service).collect();
+        let management = services.get(format!("{MANAGEMENT}{name}").as_str()).copied();
+        let suggestion = management.or_else(|| closest(name, services.iter().copied())).map(str::to_owned);
+        CommandError::UnknownService { name: name.to_owned(), suggestion }
+    }
+
+    fn unknown_server(&self, service: &str, name: &str) -> CommandError {
+        let servers = self.registry.destinations().filter(|(its, _, _)| *its == service);
+        let suggestion = closest(name, servers.map(|(_, server, _)| server)).map(str::to_owned);
+        CommandError::UnknownServer { service: service.to_owned(), name: name.to_owned(), suggestion }
+    }
+
+    fn unknown_server_name(&self, name: &str) -> CommandError {
+        let servers = self.registry.destinations().map(|(_, server, _)| server);
+        let suggestion = closest(name, servers).map(str::to_owned);
+        CommandError::UnknownServerName { name: name.to_owned(), suggestion }
+    }
+}
