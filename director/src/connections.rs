@@ -3,8 +3,8 @@
 //! The control loop only lends what is needed, a [`View`]; reading and ending happen elsewhere, piece by piece, on
 //! sockets of their own, and hold neither the loop up nor more than a piece in memory.
 
+mod conditions;
 mod end;
-mod filter;
 mod list;
 mod query;
 mod row;
@@ -12,7 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use filter::Filter;
+pub use conditions::Conditions;
 pub use list::Lister;
 pub use query::{ParameterError, Query, StateFilter, client};
 pub use row::{Connection, State};
@@ -21,11 +21,16 @@ pub use table::{Ender, Kernel, Pieces, Table};
 use crate::command::CommandError;
 use director_core::config::closest;
 use director_core::ids::{DestinationId, Registry};
+use director_core::model::Network;
+use director_nft::netlink::Filter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What stands before a management address's name where a service's would.
 const MANAGEMENT: &str = "management/";
+
+/// Value and mask of the marks of all connections that the director schedules.
+const ALL: (u32, u32) = (DestinationId::FLAG, DestinationId::FLAG);
 
 /// What it takes to look into the table.
 #[derive(Debug, Clone)]
@@ -40,32 +45,10 @@ pub struct View {
 #[derive(Debug, Clone)]
 pub struct Selection {
     view: View,
-    marks: Marks,
+    /// What the kernel can choose by.
     filter: Filter,
-}
-
-/// Marks that have this value in the bits of this mask: as far as the kernel itself can choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marks {
-    /// The value.
-    pub value: u32,
-    /// The bits that count.
-    pub mask: u32,
-}
-
-impl Marks {
-    /// Those of all connections that the director schedules.
-    pub const ALL: Self = Self { value: DestinationId::FLAG, mask: DestinationId::FLAG };
-
-    /// True if `mark` is one of them.
-    #[must_use]
-    pub fn contain(self, mark: u32) -> bool {
-        mark & self.mask == self.value
-    }
-
-    fn one(id: u32) -> Self {
-        Self { value: id, mask: u32::MAX }
-    }
+    /// What it can't.
+    conditions: Conditions,
 }
 
 impl View {
@@ -75,33 +58,34 @@ impl View {
     /// A service or server that there is not, and that there was not either: [`CommandError::UnknownService`],
     /// [`CommandError::UnknownServer`], [`CommandError::UnknownServerName`].
     pub fn select(self, query: &Query) -> Result<Selection, CommandError> {
-        let mut filter = Filter { ids: None, client: query.client, state: query.state };
+        let mut conditions = Conditions { ids: None, client: query.client, state: query.state };
         let marks = match (&query.service, &query.server) {
-            (None, None) => Marks::ALL,
+            (None, None) => ALL,
             (Some(service), None) => {
                 let number = self.registry.service(service).ok_or_else(|| self.unknown_service(service))?;
-                let (value, mask) = number.destinations();
-                Marks { value, mask }
+                number.destinations()
             }
             (Some(service), Some(server)) => {
                 self.registry.service(service).ok_or_else(|| self.unknown_service(service))?;
                 let id = self.registry.server(service, server);
-                Marks::one(id.ok_or_else(|| self.unknown_server(service, server))?.get())
+                (id.ok_or_else(|| self.unknown_server(service, server))?.get(), u32::MAX)
             }
             (None, Some(server)) => {
                 let named = self.registry.destinations().filter(|(_, name, _)| name == server);
                 let ids: BTreeSet<u32> = named.map(|(_, _, id)| id.get()).collect();
                 match ids.first() {
                     None => return Err(self.unknown_server_name(server)),
-                    Some(id) if ids.len() == 1 => Marks::one(*id),
+                    Some(id) if ids.len() == 1 => (*id, u32::MAX),
                     Some(_) => {
-                        filter.ids = Some(ids);
-                        Marks::ALL
+                        conditions.ids = Some(ids);
+                        ALL
                     }
                 }
             }
         };
-        Ok(Selection { view: self, marks, filter })
+        let mut filter = Filter::mark(marks.0, marks.1);
+        filter.client = conditions.client.take_if(|client| client.is_host()).map(Network::address);
+        Ok(Selection { view: self, filter, conditions })
     }
 
     fn unknown_service(&self, name: &str) -> CommandError {

@@ -1,6 +1,6 @@
 //! Listing connections, piece by piece.
 
-use super::{Connection, Filter, Pieces, Selection};
+use super::{Conditions, Connection, Pieces, Selection};
 use director_nft::netlink::Error;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Connections one after the other. Reading blocks while the kernel works.
 pub struct Lister {
     pieces: Box<dyn Pieces>,
-    filter: Filter,
+    conditions: Conditions,
     names: HashMap<u32, (Arc<str>, Box<str>)>,
     left: usize,
 }
@@ -22,15 +22,15 @@ impl Selection {
         let mut names = HashMap::new();
         let mut last: Arc<str> = Arc::from("");
         for (service, server, id) in self.view.registry.destinations() {
-            if self.marks.contain(id.get()) {
+            if id.get() & self.filter.mask == self.filter.mark {
                 if *last != *service {
                     last = service.into();
                 }
                 names.insert(id.get(), (Arc::clone(&last), server.into()));
             }
         }
-        let pieces = self.view.table.list(self.marks)?;
-        Ok(Lister { pieces, filter: self.filter, names, left: limit.unwrap_or(usize::MAX) })
+        let pieces = self.view.table.list(&self.filter)?;
+        Ok(Lister { pieces, conditions: self.conditions, names, left: limit.unwrap_or(usize::MAX) })
     }
 }
 
@@ -40,9 +40,9 @@ impl Lister {
     /// # Errors
     /// The kernel refused.
     pub fn read(&mut self, mut each: impl FnMut(&Connection<'_>)) -> Result<bool, Error> {
-        let Self { pieces, filter, names, left } = self;
+        let Self { pieces, conditions, names, left } = self;
         let more = pieces.read(&mut |flow| {
-            if *left > 0 && filter.matches(flow) {
+            if *left > 0 && conditions.hold(flow) {
                 *left -= 1;
                 let names = names.get(&flow.mark);
                 each(&Connection::new(flow, names.map(|(service, server)| (&**service, &**server))));

@@ -1,16 +1,15 @@
 //! The kernel's table, as far as this needs it. Tests have another one.
 
-use super::Marks;
-use director_nft::netlink::{Conntrack, Error, Flow, Listing};
+use director_nft::netlink::{Conntrack, Error, Filter, Flow, Listing};
 use std::fmt::Debug;
 
 /// A table of connections. Everything that it opens blocks while the kernel works.
 pub trait Table: Debug + Send + Sync {
-    /// Begins to read the connections with these marks.
+    /// Begins to read the connections that fit.
     ///
     /// # Errors
     /// See [`Error`].
-    fn list(&self, marks: Marks) -> Result<Box<dyn Pieces>, Error>;
+    fn list(&self, filter: &Filter) -> Result<Box<dyn Pieces>, Error>;
 
     /// A way to end connections.
     ///
@@ -30,11 +29,11 @@ pub trait Pieces: Send {
 
 /// Ends connections.
 pub trait Ender: Send {
-    /// All with these marks.
+    /// All whose mark is `mark` in the bits of `mask`.
     ///
     /// # Errors
     /// See [`Error`]; some may have ended then.
-    fn end_all(&mut self, marks: Marks) -> Result<(), Error>;
+    fn end_all(&mut self, mark: u32, mask: u32) -> Result<(), Error>;
 
     /// This one; false if it has ended by itself.
     ///
@@ -48,8 +47,8 @@ pub trait Ender: Send {
 pub struct Kernel;
 
 impl Table for Kernel {
-    fn list(&self, marks: Marks) -> Result<Box<dyn Pieces>, Error> {
-        Ok(Box::new(Listing::open(marks.value, marks.mask)?))
+    fn list(&self, filter: &Filter) -> Result<Box<dyn Pieces>, Error> {
+        Ok(Box::new(Listing::open(filter)?))
     }
 
     fn ender(&self) -> Result<Box<dyn Ender>, Error> {
@@ -64,8 +63,8 @@ impl Pieces for Listing {
 }
 
 impl Ender for Conntrack {
-    fn end_all(&mut self, marks: Marks) -> Result<(), Error> {
-        self.flush_mark(marks.value, marks.mask)
+    fn end_all(&mut self, mark: u32, mask: u32) -> Result<(), Error> {
+        self.flush_mark(mark, mask)
     }
 
     fn end(&mut self, flow: &Flow) -> Result<bool, Error> {

@@ -142,19 +142,31 @@ fn names_that_do_not_exist_are_told_with_those_that_are_close() {
     }
 }
 
-/// The kernel chooses by mark, as far as marks tell connections from others.
+/// The kernel chooses as far as it can.
 #[test]
 fn marks_say_what_they_can() {
-    for (text, marks, empty) in [
-        ("", Marks::ALL, true),
-        ("service=exchange", Marks { value: 0x8000_0000, mask: 0xffff_f000 }, true),
-        ("service=management/exchange2-admin", Marks { value: 0x8000_2000, mask: 0xffff_f000 }, true),
-        ("service=exchange server=exchange2", Marks::one(EXCHANGE2), true),
-        ("service=exchange state=active", Marks { value: 0x8000_0000, mask: 0xffff_f000 }, false),
-        ("server=exchange1", Marks::ALL, false),
+    const SERVICE: u32 = 0xffff_f000;
+    let client = |text: &str, address: &str| {
+        (
+            text.to_owned(),
+            Filter { client: Some(address.parse().unwrap()), ..Filter::mark(ALL.0, ALL.1) },
+            true,
+        )
+    };
+    let marks = |text: &str, mark, mask, empty| (text.to_owned(), Filter::mark(mark, mask), empty);
+    for (text, filter, empty) in [
+        marks("", ALL.0, ALL.1, true),
+        marks("service=exchange", 0x8000_0000, SERVICE, true),
+        marks("service=management/exchange2-admin", 0x8000_2000, SERVICE, true),
+        marks("service=exchange server=exchange2", EXCHANGE2, u32::MAX, true),
+        marks("service=exchange state=active", 0x8000_0000, SERVICE, false),
+        marks("server=exchange1", ALL.0, ALL.1, false),
+        marks("client=198.51.100.0/24", ALL.0, ALL.1, false),
+        client("client=198.51.100.7", "198.51.100.7"),
+        client("client=fd00::1/128", "fd00::1"),
     ] {
-        let selection = view(&table()).select(&query(text)).unwrap();
-        assert_eq!((selection.marks, selection.filter.is_empty()), (marks, empty), "{text}");
+        let selection = view(&table()).select(&query(&text)).unwrap();
+        assert_eq!((selection.filter, selection.conditions.is_empty()), (filter, empty), "{text}");
     }
 }
 

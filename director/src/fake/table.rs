@@ -1,7 +1,7 @@
 //! A table of connections in memory.
 
-use crate::connections::{Ender, Marks, Pieces, Table};
-use director_nft::netlink::{Error, Flow, Tuple};
+use crate::connections::{Ender, Pieces, Table};
+use director_nft::netlink::{Error, Filter, Flow, Tuple};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Connections of a piece.
 const PIECE: usize = 100;
 
-/// Chooses by mark as the kernel does.
+/// Chooses as the kernel does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FakeTable(Arc<Mutex<Contents>>);
 
@@ -62,10 +62,9 @@ fn refused() -> Error {
 }
 
 impl Table for FakeTable {
-    fn list(&self, marks: Marks) -> Result<Box<dyn Pieces>, Error> {
+    fn list(&self, filter: &Filter) -> Result<Box<dyn Pieces>, Error> {
         let contents = self.0.lock().unwrap();
-        let flows: Vec<Flow> =
-            contents.flows.iter().filter(|flow| marks.contain(flow.mark)).cloned().collect();
+        let flows: Vec<Flow> = contents.flows.iter().filter(|flow| filter.fits(flow)).cloned().collect();
         Ok(Box::new(FakePieces { flows, pieces: contents.pieces }))
     }
 
@@ -93,8 +92,8 @@ impl Pieces for FakePieces {
 }
 
 impl Ender for FakeTable {
-    fn end_all(&mut self, marks: Marks) -> Result<(), Error> {
-        self.0.lock().unwrap().flows.retain(|flow| !marks.contain(flow.mark));
+    fn end_all(&mut self, mark: u32, mask: u32) -> Result<(), Error> {
+        self.0.lock().unwrap().flows.retain(|flow| flow.mark & mask != mark);
         Ok(())
     }
 

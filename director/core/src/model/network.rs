@@ -36,6 +36,12 @@ impl Network {
         mask(self.address, self.length)
     }
 
+    /// True if it is one address.
+    #[must_use]
+    pub fn is_host(self) -> bool {
+        self.length == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// True if `address` is of the same family and lies in the network.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
@@ -94,6 +100,8 @@ mod tests {
         assert!(!network.contains("::10.0.1.1".parse().unwrap()));
         assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("255.1.1.1".parse().unwrap()));
         assert!("fd00::1/64".parse::<Network>().unwrap().contains("fd00::ffff".parse().unwrap()));
+        let host = |text: &str| text.parse::<Network>().unwrap().is_host();
+        assert!(host("10.0.1.1/32") && host("fd00::1/128") && !host("10.0.1.1/31") && !host("fd00::1/32"));
     }
 
     #[test]
