@@ -5,13 +5,16 @@
 //! director uses exists here.
 
 mod element;
+mod flags;
 mod map;
 mod rule;
 
 pub use element::{Datum, Element, ElementData, Key, KeyPart, Verdict};
+pub use flags::{CtStates, EventMask, TcpFlags};
 pub use map::{DataType, Map, MapData, MapSpec};
 pub use rule::{
-    Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector, Statement,
+    Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Rate, RateUnit, Reject, Rule,
+    Selector, Statement, Synproxy,
 };
 
 use std::collections::BTreeMap;

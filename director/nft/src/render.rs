@@ -2,8 +2,9 @@
 //!
 //! Some things can't be both, in nft 1.0.6: it lists but does not read a map's `gc-interval`, so that is printed
 //! as a comment; it aborts on reading an `update` whose key concatenates an IPv6 address; it lists `icmpx
-//! port-unreachable` as plain `reject`, but reads that as the same of ICMP where the rule knows the family; and it
-//! lists time-outs rounded to the kernel's ticks.
+//! port-unreachable` as plain `reject`, but reads that as the same of ICMP where the rule knows the family; it lists
+//! the events `helper`, `mark` and `secmark`, but takes them for keywords; and it lists time-outs rounded to the
+//! kernel's ticks.
 
 mod map;
 mod rule;

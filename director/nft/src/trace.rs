@@ -1,8 +1,10 @@
 //! Sends packets through a ruleset, as the kernel would: for tests, and to explain what happens to a packet.
 //!
-//! A packet is the first one of its connection and is routed through: it meets the base chains of prerouting,
-//! forward and postrouting. The tracer keeps what the kernel keeps from packet to packet: where each generator
-//! stands, and the elements of dynamic maps with their time-outs. Its clock is the caller's `now`.
+//! A packet is the first one of its connection, or a stray of none. It meets the base chains of prerouting; then, if
+//! its destination is still one of the tracer's own addresses, those of input, and else those of forward and
+//! postrouting. Nat chains see what connection tracking knows only, and nobody's connection is known before
+//! priority -200. The tracer keeps what the kernel keeps from packet to packet: where each generator stands, and the
+//! elements of dynamic maps with their time-outs and token buckets. Its clock is the caller's `now`.
 
 mod hash;
 mod memory;
@@ -15,8 +17,9 @@ mod tests;
 pub use memory::Entry;
 pub use packet::Packet;
 
-use crate::ir::{BaseChain, ChainKind, Hook, Key, Reject, Ruleset};
+use crate::ir::{EventMask, Hook, Key, Reject, Ruleset};
 use memory::Memory;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 use walk::Walk;
@@ -26,6 +29,7 @@ use walk::Walk;
 pub struct Tracer {
     ruleset: Ruleset,
     memory: Memory,
+    own: BTreeSet<IpAddr>,
 }
 
 /// What became of a packet.
@@ -39,8 +43,12 @@ pub struct Trace {
     pub ct_mark: u32,
     /// The new destination, and its port if the rule says one.
     pub dnat: Option<(IpAddr, Option<u16>)>,
+    /// The new source.
+    pub snat: Option<IpAddr>,
     /// True if the source becomes the outgoing interface's address.
     pub masquerade: bool,
+    /// What listeners may hear of the connection, if a rule says; else they hear all.
+    pub events: Option<EventMask>,
     /// The rules that were tried, as `chain/number`, counted from 1.
     pub path: Vec<String>,
 }
@@ -54,6 +62,8 @@ pub enum Outcome {
     Dropped,
     /// It was refused with an answer.
     Rejected(Reject),
+    /// Its handshake is done in the server's place.
+    Synproxy,
 }
 
 impl Tracer {
@@ -61,7 +71,14 @@ impl Tracer {
     /// that is missing matches nothing.
     #[must_use]
     pub fn new(ruleset: &Ruleset) -> Self {
-        Self { ruleset: ruleset.clone(), memory: Memory::default() }
+        Self { ruleset: ruleset.clone(), memory: Memory::default(), own: BTreeSet::new() }
+    }
+
+    /// With addresses of its own: packets that keep one of them as their destination go no further than input.
+    #[must_use]
+    pub fn with_own(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.own.extend(addresses);
+        self
     }
 
     /// Puts `ruleset` in the place of the present one, as [`crate::diff::diff`] would: the dynamic maps of both
@@ -78,25 +95,26 @@ impl Tracer {
         );
     }
 
-    /// Sends the first packet of a new connection through. `now` is the time since some beginning and must not go
-    /// back.
+    /// Sends the first packet of a new connection through; if it is tcp, only SYN is set. `now` is the time since some
+    /// beginning and must not go back.
     pub fn send(&mut self, packet: &Packet, now: Duration) -> Trace {
-        let mut walk = Walk::new(&self.ruleset, &mut self.memory, packet, now);
-        for hook in [Hook::Prerouting, Hook::Forward, Hook::Postrouting] {
-            let mut chains: Vec<(&String, BaseChain)> = self
-                .ruleset
-                .chains
-                .iter()
-                .filter_map(|(name, chain)| Some((name, chain.base?)))
-                .filter(|(_, base)| base.hook == hook)
-                .collect();
-            chains.sort_by_key(|(_, base)| base.priority);
-            for (name, base) in chains {
-                // Once a hook's translation is settled, no further nat chain is asked.
-                if base.kind == ChainKind::Filter || !walk.translated(hook) {
-                    walk.hooked(name);
-                }
-            }
+        self.walk(packet, false, now)
+    }
+
+    /// Sends a packet through that belongs to no connection and can't begin one; if it is tcp, only ACK is set.
+    /// (With `net.netfilter.nf_conntrack_tcp_loose=1` a real kernel would begin a connection by it.)
+    pub fn send_stray(&mut self, packet: &Packet, now: Duration) -> Trace {
+        self.walk(packet, true, now)
+    }
+
+    fn walk(&mut self, packet: &Packet, stray: bool, now: Duration) -> Trace {
+        let mut walk = Walk::new(&self.ruleset, &mut self.memory, packet, stray, now);
+        walk.hook(Hook::Prerouting);
+        if self.own.contains(&walk.destination()) {
+            walk.hook(Hook::Input);
+        } else {
+            walk.hook(Hook::Forward);
+            walk.hook(Hook::Postrouting);
         }
         walk.finish()
     }

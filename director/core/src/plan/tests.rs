@@ -130,6 +130,7 @@ impl Farm {
             (Outcome::Rejected(Reject::TcpReset), _) => "reset".into(),
             (Outcome::Rejected(Reject::PortUnreachable), _) => "unreachable".into(),
             (Outcome::Dropped, _) => "dropped".into(),
+            (Outcome::Synproxy, _) => "synproxy".into(),
             (Outcome::Accepted, None) => "director".into(),
             (Outcome::Accepted, Some((address, None))) => address.to_string(),
             (Outcome::Accepted, Some((address, Some(port)))) => format!("{address} {port}"),

@@ -3,7 +3,7 @@
 use super::{Reason, check_target, missing_map};
 use crate::ir::{
     DataType, Datum, Dnat, Element, ElementData, Expression, Family, Jhash, Key, KeyPart, Map, MapData,
-    MapSpec, Match, Rule, Ruleset, Selector, Statement,
+    MapSpec, Match, Rule, Ruleset, Selector, Statement, Synproxy,
 };
 use crate::render;
 use std::collections::BTreeSet;
@@ -102,7 +102,24 @@ fn statement(ruleset: &Ruleset, statement: &Statement) -> Result<(), Reason> {
         Statement::Verdict(verdict) => {
             verdict.target().map_or(Ok(()), |target| check_target(ruleset, target))
         }
-        Statement::Masquerade | Statement::Reject(_) | Statement::Counter => Ok(()),
+        Statement::Limit { map, key, timeout, rate } => {
+            let map = dynamic(ruleset, key, map, None)?;
+            check(timeout.is_none() || map.spec.timeout, "a time-out in a set without them")?;
+            check(rate.nanoseconds().is_some(), "a rate that the kernel can't count")?;
+            if map.spec.counter {
+                return Err(Reason::Unsupported("a limit in elements that have counters".to_owned()));
+            }
+            Ok(())
+        }
+        Statement::Synproxy(Synproxy { wscale, .. }) => {
+            check(*wscale <= 14, "windows scaled by more than 14 bits")
+        }
+        Statement::Snat(_)
+        | Statement::Masquerade
+        | Statement::Reject(_)
+        | Statement::Counter
+        | Statement::SetEvents(_)
+        | Statement::Notrack => Ok(()),
     }
 }
 
@@ -129,6 +146,10 @@ fn condition(condition: &Match) -> Result<(), Reason> {
             check((1..16).contains(&name.len()), "the length of an interface's name")
         }
         Match::CtStatusDnat => Ok(()),
+        Match::CtState(states) => check(!states.is_empty(), "none of the states"),
+        Match::TcpFlags { mask, value, negate: _ } => {
+            check(!mask.is_empty() && mask.contains(*value), "flags that are not looked at")
+        }
     }
 }
 

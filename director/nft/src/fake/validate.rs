@@ -54,6 +54,8 @@ impl<'a> Walk<'a> {
         let BaseChain { kind, hook, .. } = self.base;
         let possible = match statement {
             Statement::Dnat(_) => kind == ChainKind::Nat && matches!(hook, Hook::Prerouting | Hook::Output),
+            Statement::Snat(_) => kind == ChainKind::Nat && matches!(hook, Hook::Postrouting | Hook::Input),
+            Statement::Synproxy(_) => matches!(hook, Hook::Input | Hook::Forward),
             Statement::Masquerade => kind == ChainKind::Nat && hook == Hook::Postrouting,
             Statement::Reject(Reject::TcpReset | Reject::PortUnreachable) => hook != Hook::Postrouting,
             Statement::Match(_)
@@ -61,7 +63,10 @@ impl<'a> Walk<'a> {
             | Statement::SetMark { .. }
             | Statement::Update { .. }
             | Statement::Delete { .. }
+            | Statement::Limit { .. }
             | Statement::Counter
+            | Statement::SetEvents(_)
+            | Statement::Notrack
             | Statement::Verdict(_) => true,
         };
         if possible {

@@ -1,6 +1,7 @@
 //! Rules: statements, and the expressions they read.
 
-use super::{DataType, Datum, Verdict};
+use super::{CtStates, DataType, Datum, EventMask, TcpFlags, Verdict};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A rule: statements evaluated in order until one does not match.
@@ -52,14 +53,42 @@ pub enum Statement {
         /// Any value of the map's data type (the kernel wants one and ignores it).
         data: Option<Selector>,
     },
+    /// `update @set { key timeout t limit rate over 10/second burst 20 packets }`: every element is a token bucket,
+    /// full when a packet makes it. Goes on only if the bucket has no token for this packet; else the packet takes
+    /// one, and the rule ends. It also ends if there is no room for another element: who finds none is not limited.
+    Limit {
+        /// Name of a dynamic set.
+        map: String,
+        /// The element's key: whose packets are counted together.
+        key: Vec<Selector>,
+        /// Life of the element from now on. An element that ages out forgets what was spent, so this is best no
+        /// shorter than filling the bucket takes.
+        timeout: Option<Duration>,
+        /// How many packets are let through. An element keeps the rate it was made with.
+        rate: Rate,
+    },
     /// `dnat ip to …`
     Dnat(Dnat),
+    /// `snat ip to 10.0.1.254`: the source becomes this address. Packets of the other family go on.
+    Snat(IpAddr),
     /// `masquerade`: the source becomes the outgoing interface's address.
     Masquerade,
     /// Ends the connection attempt with an answer.
     Reject(Reject),
     /// Counts packets and bytes.
     Counter,
+    /// `ct event set new,destroy`: listeners hear of the connection only when one of these happens (and then all
+    /// that happened by the same packet). With none of them they never hear of it, not even of its end.
+    ///
+    /// The kernel sets the mask of connections that can report at all: those that began while somebody listened, or
+    /// all with `net.netfilter.nf_conntrack_events=1`. To others, an empty mask does nothing, and a mask of some
+    /// events makes them able to report where that setting is 0.
+    SetEvents(EventMask),
+    /// `notrack`: no connection tracking for this packet, so neither nat. Only before it, at a priority below -200.
+    Notrack,
+    /// `synproxy …`: answers a client's handshake, and begins one with the server only once the client has finished
+    /// its own. Ends the rule unless the packet is tcp.
+    Synproxy(Synproxy),
     /// Ends the rule with a verdict.
     Verdict(Verdict),
 }
@@ -72,13 +101,18 @@ impl Statement {
             Self::Vmap { map, .. }
             | Self::Update { map, .. }
             | Self::Delete { map, .. }
+            | Self::Limit { map, .. }
             | Self::SetMark { value: Expression::Map { map, .. }, .. }
             | Self::Dnat(Dnat { map, .. }) => Some(map),
             Self::Match(_)
             | Self::SetMark { .. }
+            | Self::Snat(_)
             | Self::Masquerade
             | Self::Reject(_)
             | Self::Counter
+            | Self::SetEvents(_)
+            | Self::Notrack
+            | Self::Synproxy(_)
             | Self::Verdict(_) => None,
         }
     }
@@ -99,13 +133,18 @@ impl Statement {
                 value: Expression::Map { key, .. } | Expression::Jhash(Jhash { key, .. }),
                 ..
             }
+            | Self::Limit { key, .. }
             | Self::Dnat(Dnat { key, .. }) => (key, None),
             Self::Update { key, data, .. } | Self::Delete { key, data, .. } => (key, *data),
             Self::Match(_)
             | Self::SetMark { .. }
+            | Self::Snat(_)
             | Self::Masquerade
             | Self::Reject(_)
             | Self::Counter
+            | Self::SetEvents(_)
+            | Self::Notrack
+            | Self::Synproxy(_)
             | Self::Verdict(_) => (&[], None),
         };
         key.iter().copied().chain(more)
@@ -151,6 +190,18 @@ pub enum Match {
     },
     /// `ct status dnat`: the connection's destination has been translated.
     CtStatusDnat,
+    /// `ct state invalid,untracked`: the packet is in one of these states (at least one).
+    CtState(CtStates),
+    /// `tcp flags syn / fin,syn,rst,ack`: of the flags in `mask`, exactly those in `value` are set. Only tcp packets
+    /// match, whether negated or not.
+    TcpFlags {
+        /// The flags that are looked at, at least one.
+        mask: TcpFlags,
+        /// Those of them that are set.
+        value: TcpFlags,
+        /// True for any other combination of them.
+        negate: bool,
+    },
 }
 
 /// A field of the packet or of its connection.
@@ -303,6 +354,74 @@ impl Family {
             Self::V6 => 10,
         }
     }
+}
+
+/// `10/second burst 20 packets`: a token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens that come in each unit of time, at least 1. Beyond 10^9 a second nothing is limited: the kernel counts
+    /// whole nanoseconds.
+    pub count: u64,
+    /// The unit of time.
+    pub per: RateUnit,
+    /// Most tokens there are at a time, at least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// The kernel's way to count: nanoseconds a token takes to come, and nanoseconds that fill the bucket. `None` if
+    /// the kernel can't count that far, or if count or burst is 0.
+    #[must_use]
+    pub fn nanoseconds(self) -> Option<(u64, u64)> {
+        let token = self.per.seconds().checked_mul(1_000_000_000)?.checked_div(self.count)?;
+        let burst = u64::from(self.burst);
+        self.count.checked_add(burst)?;
+        let bucket = token.checked_mul(burst)?;
+        (burst > 0).then_some((token, bucket))
+    }
+}
+
+/// The units of time that nft has for rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateUnit {
+    /// 1 s
+    Second,
+    /// 60 s
+    Minute,
+    /// 3,600 s
+    Hour,
+    /// 86,400 s
+    Day,
+    /// 604,800 s
+    Week,
+}
+
+impl RateUnit {
+    /// Its length.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+            Self::Week => 604_800,
+        }
+    }
+}
+
+/// `synproxy mss 1460 wscale 7 timestamp sack-perm`: what the client is told before the server can be asked. It should
+/// be what the servers say themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synproxy {
+    /// Longest segment, in bytes.
+    pub mss: u16,
+    /// By how many bits windows are scaled: 0 to 14.
+    pub wscale: u8,
+    /// Timestamps may be used. Without them the kernel's cookie has no room for the client's other options.
+    pub timestamp: bool,
+    /// Selective acknowledgements may be used.
+    pub sack_perm: bool,
 }
 
 /// How an attempt is refused.

@@ -203,7 +203,7 @@ impl Batch {
     ) {
         let start = self.bytes.len();
         // SAFETY: the buffer has the size that the trait asks for and is aligned for a header. The longest message
-        // of ours, a rule of at most 128 expressions of below 400 bytes, fits it. It begins with its own length,
+        // of ours, a rule of at most 128 expressions of below 500 bytes, fits it. It begins with its own length,
         // which libnftnl never makes longer than what it wrote.
         let message = unsafe {
             object.write(self.scratch.as_mut_ptr().cast(), 0, kind);

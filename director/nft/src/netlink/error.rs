@@ -1,6 +1,6 @@
 //! What can go wrong between us and the kernel, in words for people.
 
-use crate::ir::{Expression, Statement};
+use crate::ir::{Expression, Match, Statement};
 use crate::transaction::Operation;
 use std::io;
 
@@ -150,8 +150,13 @@ const fn module(statement: &Statement) -> Option<&'static str> {
     match statement {
         Statement::SetMark { value: Expression::Numgen(_), .. } => Some("nft_numgen"),
         Statement::SetMark { value: Expression::Jhash(_), .. } => Some("nft_hash"),
-        Statement::SetMark { .. } => Some("nft_ct"),
-        Statement::Dnat(_) => Some("nft_nat"),
+        Statement::SetMark { .. }
+        | Statement::SetEvents(_)
+        | Statement::Notrack
+        | Statement::Match(Match::CtState(_) | Match::CtStatusDnat) => Some("nft_ct"),
+        Statement::Limit { .. } => Some("nft_limit"),
+        Statement::Dnat(_) | Statement::Snat(_) => Some("nft_nat"),
+        Statement::Synproxy(_) => Some("nft_synproxy"),
         Statement::Masquerade => Some("nft_masq"),
         Statement::Reject(_) => Some("nft_reject_inet"),
         Statement::Match(_)

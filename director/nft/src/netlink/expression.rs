@@ -21,6 +21,7 @@ enum Value {
     Long(u64),
     Bytes(Vec<u8>),
     Text(CString),
+    Nested(Box<Expression>),
 }
 
 impl Expression {
@@ -53,20 +54,26 @@ impl Expression {
         self.attributes.push((attribute, Value::Text(value)));
         self
     }
-}
 
-impl nftnl::expr::Expression for Expression {
+    /// With an expression of its own.
+    pub(super) fn nested(mut self, attribute: u32, value: Self) -> Self {
+        self.attributes.push((attribute, Value::Nested(Box::new(value))));
+        self
+    }
+
+    /// Makes libnftnl's own of it. Whoever gets it must hand it on or free it.
     #[expect(unsafe_code, reason = "libnftnl is a C library")]
-    fn to_expr(&self, _rule: &nftnl::Rule<'_>) -> NonNull<sys::nftnl_expr> {
+    fn build(&self) -> NonNull<sys::nftnl_expr> {
         // SAFETY: the name is a terminated string that outlives the call.
         let raw = unsafe { sys::nftnl_expr_alloc(self.name.as_ptr()) };
-        // Only an exhausted memory gets here: the names are all of libnftnl's first versions.
+        // Only an exhausted memory gets here: libnftnl 1.2.4, the oldest that is linked, knows all the names.
         let expression = NonNull::new(raw).unwrap_or_else(|| std::process::abort());
         for (attribute, value) in &self.attributes {
             let Ok(attribute) = u16::try_from(*attribute) else { continue };
             // SAFETY: the expression was allocated above and nobody else has it. Numbers are given to number
             // attributes and texts, terminated, to text attributes; libnftnl copies all of them. Its buffers for
-            // values hold 64 bytes, and ours have 16 at most.
+            // values hold 64 bytes, and ours have 16 at most, or the attribute's own size. A nested expression is
+            // not copied: it belongs to this one from here on, and is freed with it.
             unsafe {
                 match value {
                     Value::Number(number) => sys::nftnl_expr_set_u32(expression.as_ptr(), attribute, *number),
@@ -78,9 +85,19 @@ impl nftnl::expr::Expression for Expression {
                     Value::Text(text) => {
                         sys::nftnl_expr_set_str(expression.as_ptr(), attribute, text.as_ptr());
                     }
+                    Value::Nested(inner) => {
+                        let inner = inner.build();
+                        sys::nftnl_expr_set(expression.as_ptr(), attribute, inner.as_ptr().cast(), 0);
+                    }
                 }
             }
         }
         expression
+    }
+}
+
+impl nftnl::expr::Expression for Expression {
+    fn to_expr(&self, _rule: &nftnl::Rule<'_>) -> NonNull<sys::nftnl_expr> {
+        self.build()
     }
 }

@@ -7,11 +7,12 @@
 use super::datum::{Bytes, bytes_of};
 use super::expression::Expression;
 use crate::ir::{
-    DataType, Datum, Dnat, Expression as Value, Family, MarkTarget, Match, NumgenMode, Reject, Rule,
-    Selector, Statement, Verdict,
+    DataType, Datum, Dnat, Expression as Value, Family, MarkTarget, Match, NumgenMode, Rate, Reject, Rule,
+    Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
 use nftnl::nftnl_sys::{self as sys, libc};
 use std::ffi::{CString, c_int};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// `NFT_RULE_MAXEXPRS`
@@ -24,6 +25,14 @@ const REGISTER_SIZE: u32 = 4;
 const HASH_JENKINS: u32 = 0;
 /// `NFT_DYNSET_OP_DELETE`
 const DYNSET_DELETE: u32 = 2;
+/// `NF_SYNPROXY_OPT_*`
+const SYNPROXY_MSS: u32 = 1 << 0;
+const SYNPROXY_WSCALE: u32 = 1 << 1;
+const SYNPROXY_SACK_PERM: u32 = 1 << 2;
+const SYNPROXY_TIMESTAMP: u32 = 1 << 3;
+/// `TCP_MAX_WSCALE`
+const WSCALE_MAX: u8 = 14;
+const TCP: u8 = 6;
 const IFNAMSIZ: usize = 16;
 
 /// The expressions of a rule; an error says in words what the kernel has no way to do.
@@ -47,11 +56,12 @@ pub(super) fn name(text: &str) -> Result<CString, String> {
     CString::new(text).map_err(|_| "a name holds a zero byte".to_owned())
 }
 
-/// Expressions so far, and the families that the rule has already checked.
+/// Expressions so far, and the protocols that the rule has already checked.
 #[derive(Default)]
 struct Lowering {
     out: Vec<Expression>,
     checked: Vec<Family>,
+    tcp_checked: bool,
 }
 
 impl Lowering {
@@ -74,10 +84,20 @@ impl Lowering {
                 });
             }
             Statement::Update { map, key, timeout, data } => {
-                self.dynset(constant(libc::NFT_DYNSET_OP_UPDATE), map, key, *timeout, *data)?;
+                let update = self.dynset(constant(libc::NFT_DYNSET_OP_UPDATE), map, key, *timeout, *data)?;
+                self.push(update);
             }
-            Statement::Delete { map, key, data } => self.dynset(DYNSET_DELETE, map, key, None, *data)?,
+            Statement::Delete { map, key, data } => {
+                let delete = self.dynset(DYNSET_DELETE, map, key, None, *data)?;
+                self.push(delete);
+            }
+            Statement::Limit { map, key, timeout, rate } => {
+                let limit = limit(*rate)?;
+                let update = self.dynset(constant(libc::NFT_DYNSET_OP_UPDATE), map, key, *timeout, None)?;
+                self.push(update.nested(sys::NFTNL_EXPR_DYNSET_EXPR, limit));
+            }
             Statement::Dnat(dnat) => self.dnat(dnat)?,
+            Statement::Snat(address) => self.snat(*address),
             Statement::Masquerade => self.push(Expression::new(c"masq")),
             Statement::Reject(reject) => {
                 let (kind, code) = match reject {
@@ -93,6 +113,16 @@ impl Lowering {
                 );
             }
             Statement::Counter => self.push(Expression::new(c"counter")),
+            Statement::SetEvents(events) => {
+                self.immediate(&u32::from(events.bits()).to_ne_bytes());
+                self.push(
+                    Expression::new(c"ct")
+                        .number(sys::NFTNL_EXPR_CT_KEY, constant(libc::NFT_CT_EVENTMASK))
+                        .number(sys::NFTNL_EXPR_CT_SREG, register(0)),
+                );
+            }
+            Statement::Notrack => self.push(Expression::new(c"notrack")),
+            Statement::Synproxy(proxy) => self.push(synproxy(*proxy)?),
             Statement::Verdict(verdict) => self.verdict(verdict)?,
         }
         Ok(())
@@ -113,6 +143,7 @@ impl Lowering {
                             .filter(|family| *value == Datum::Proto(nfproto(*family))),
                     );
                 }
+                self.tcp_checked |= !negate && *selector == Selector::L4Proto && *value == Datum::Proto(TCP);
                 Ok(())
             }
             Match::Prefix { selector, negate, address, length } => {
@@ -132,7 +163,36 @@ impl Lowering {
                 self.compare(true, &[0; 4]);
                 Ok(())
             }
+            Match::CtState(states) if states.is_empty() => Err("a packet is always in some state".to_owned()),
+            Match::CtState(states) => {
+                self.push(
+                    Expression::new(c"ct")
+                        .number(sys::NFTNL_EXPR_CT_KEY, constant(libc::NFT_CT_STATE))
+                        .number(sys::NFTNL_EXPR_CT_DREG, register(0)),
+                );
+                self.mask(0, &u32::from(states.bits()).to_ne_bytes());
+                self.compare(true, &[0; 4]);
+                Ok(())
+            }
+            Match::TcpFlags { mask, value, negate } => self.tcp_flags(*mask, *value, *negate),
         }
+    }
+
+    fn tcp_flags(&mut self, mask: TcpFlags, value: TcpFlags, negate: bool) -> Result<(), String> {
+        if mask.is_empty() || !mask.contains(value) {
+            return Err(format!("the tcp flags {value:?} are not among {mask:?}"));
+        }
+        if !self.tcp_checked {
+            self.push(meta(libc::NFT_META_L4PROTO, 0));
+            self.compare(false, &[TCP]);
+            self.tcp_checked = true;
+        }
+        self.push(payload(libc::NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, 0));
+        if mask != TcpFlags::ALL {
+            self.mask(0, &[mask.bits()]);
+        }
+        self.compare(negate, &[value.bits()]);
+        Ok(())
     }
 
     /// Compares only the bytes that the prefix fills, as nft does where it fills whole ones.
@@ -173,11 +233,7 @@ impl Lowering {
 
     fn value(&mut self, value: &Value) -> Result<(), String> {
         match value {
-            Value::Value(datum @ Datum::Mark(_)) => self.push(
-                Expression::new(c"immediate")
-                    .number(sys::NFTNL_EXPR_IMM_DREG, register(0))
-                    .bytes(sys::NFTNL_EXPR_IMM_DATA, &bytes_of(*datum)),
-            ),
+            Value::Value(datum @ Datum::Mark(_)) => self.immediate(&bytes_of(*datum)),
             Value::Value(datum) => return Err(format!("{datum:?} is no mark")),
             Value::Field(selector) => self.field(*selector)?,
             Value::Map { key, map } => {
@@ -227,7 +283,7 @@ impl Lowering {
         key: &[Selector],
         timeout: Option<Duration>,
         data: Option<Selector>,
-    ) -> Result<(), String> {
+    ) -> Result<Expression, String> {
         data.into_iter().for_each(|data| self.check_field(data));
         let end = self.key(key)?;
         let mut expression = Expression::new(c"dynset")
@@ -244,8 +300,7 @@ impl Lowering {
             let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             expression = expression.long(sys::NFTNL_EXPR_DYNSET_TIMEOUT, milliseconds);
         }
-        self.push(expression);
-        Ok(())
+        Ok(expression)
     }
 
     fn dnat(&mut self, dnat: &Dnat) -> Result<(), String> {
@@ -264,6 +319,20 @@ impl Lowering {
         }
         self.push(expression);
         Ok(())
+    }
+
+    fn snat(&mut self, address: IpAddr) {
+        let (family, bytes) = match address {
+            IpAddr::V4(address) => (Family::V4, address.octets().to_vec()),
+            IpAddr::V6(address) => (Family::V6, address.octets().to_vec()),
+        };
+        self.immediate(&bytes);
+        self.push(
+            Expression::new(c"nat")
+                .number(sys::NFTNL_EXPR_NAT_TYPE, constant(libc::NFT_NAT_SNAT))
+                .number(sys::NFTNL_EXPR_NAT_FAMILY, u32::from(nfproto(family)))
+                .number(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, register(0)),
+        );
     }
 
     fn verdict(&mut self, verdict: &Verdict) -> Result<(), String> {
@@ -349,6 +418,15 @@ impl Lowering {
         }
     }
 
+    /// Puts a constant into the first registers.
+    fn immediate(&mut self, value: &[u8]) {
+        self.push(
+            Expression::new(c"immediate")
+                .number(sys::NFTNL_EXPR_IMM_DREG, register(0))
+                .bytes(sys::NFTNL_EXPR_IMM_DATA, value),
+        );
+    }
+
     fn compare(&mut self, negate: bool, value: &[u8]) {
         let operator = if negate { libc::NFT_CMP_NEQ } else { libc::NFT_CMP_EQ };
         self.push(
@@ -383,6 +461,37 @@ pub(super) fn verdict_code(verdict: &Verdict) -> (c_int, Option<&str>) {
         Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain)),
         Verdict::Goto(chain) => (libc::NFT_GOTO, Some(chain)),
     }
+}
+
+/// Holds for packets that are over the limit.
+fn limit(rate: Rate) -> Result<Expression, String> {
+    if rate.nanoseconds().is_none() {
+        return Err(format!("the kernel can't count {rate:?}"));
+    }
+    Ok(Expression::new(c"limit")
+        .long(sys::NFTNL_EXPR_LIMIT_RATE, rate.count)
+        .long(sys::NFTNL_EXPR_LIMIT_UNIT, rate.per.seconds())
+        .number(sys::NFTNL_EXPR_LIMIT_BURST, rate.burst)
+        .number(sys::NFTNL_EXPR_LIMIT_TYPE, constant(libc::NFT_LIMIT_PKTS))
+        .number(sys::NFTNL_EXPR_LIMIT_FLAGS, constant(libc::NFT_LIMIT_F_INV)))
+}
+
+fn synproxy(synproxy: Synproxy) -> Result<Expression, String> {
+    let Synproxy { mss, wscale, timestamp, sack_perm } = synproxy;
+    if wscale > WSCALE_MAX {
+        return Err(format!("tcp windows are scaled by at most {WSCALE_MAX} bits"));
+    }
+    let flags = [
+        (true, SYNPROXY_MSS | SYNPROXY_WSCALE),
+        (timestamp, SYNPROXY_TIMESTAMP),
+        (sack_perm, SYNPROXY_SACK_PERM),
+    ];
+    let flags: u32 = flags.iter().filter_map(|(set, flag)| set.then_some(flag)).sum();
+    // The first two are shorter than a number in libnftnl.
+    Ok(Expression::new(c"synproxy")
+        .bytes(sys::NFTNL_EXPR_SYNPROXY_MSS, &mss.to_ne_bytes())
+        .bytes(sys::NFTNL_EXPR_SYNPROXY_WSCALE, &[wscale])
+        .number(sys::NFTNL_EXPR_SYNPROXY_FLAGS, flags))
 }
 
 fn meta(key: c_int, place: u32) -> Expression {

@@ -2,10 +2,10 @@
 
 use super::{comment, map::duration, quoted};
 use crate::ir::{
-    Datum, Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Selector,
-    Statement, Verdict,
+    Datum, Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Rate, RateUnit, Reject,
+    Rule, Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One rule on one line, comment included.
 #[must_use]
@@ -20,6 +20,9 @@ pub fn rule(rule: &Rule) -> String {
         let following = rule.statements.get(index + 1..).unwrap_or_default();
         if !known.is_some_and(|known| implied(known, following)) {
             parts.push(self::statement(statement, transport));
+        }
+        if matches!(statement, Statement::Match(Match::TcpFlags { .. })) {
+            transport = "tcp";
         }
     }
     parts.join(" ") + &comment(rule.comment.as_deref())
@@ -83,8 +86,9 @@ fn implied(required: Required, following: &[Statement]) -> bool {
             *statement == Statement::Reject(Reject::TcpReset)
                 || statement.selectors().any(|selector| selector.family() == Some(family))
         }
-        Required::Transport(_) => {
-            statement.selectors().any(|selector| matches!(selector, Selector::ThSport | Selector::ThDport))
+        Required::Transport(name) => {
+            (name == "tcp" && matches!(statement, Statement::Match(Match::TcpFlags { .. })))
+                || statement.selectors().any(|it| matches!(it, Selector::ThSport | Selector::ThDport))
         }
     })
 }
@@ -116,6 +120,11 @@ fn statement(statement: &Statement, transport: &str) -> String {
         Statement::Delete { map, key: selectors, data } => {
             format!("delete @{map} {{ {}{} }}", key(selectors), self::data(*data, transport))
         }
+        Statement::Limit { map, key: selectors, timeout, rate } => {
+            let timeout = timeout.map(|timeout| format!(" timeout {}", duration(timeout)));
+            let timeout = timeout.unwrap_or_default();
+            format!("update @{map} {{ {}{timeout} limit rate over {} }}", key(selectors), self::rate(*rate))
+        }
         Statement::Dnat(Dnat { family, key: selectors, map, port: _ }) => {
             let family = match family {
                 Family::V4 => "ip",
@@ -123,11 +132,17 @@ fn statement(statement: &Statement, transport: &str) -> String {
             };
             format!("dnat {family} to {} map @{map}", key(selectors))
         }
+        Statement::Snat(IpAddr::V4(address)) => format!("snat ip to {address}"),
+        Statement::Snat(IpAddr::V6(address)) => format!("snat ip6 to {address}"),
         Statement::Masquerade => "masquerade".to_owned(),
         Statement::Reject(Reject::TcpReset) => "reject with tcp reset".to_owned(),
         // In family inet, icmpx port-unreachable is what a plain reject sends.
         Statement::Reject(Reject::PortUnreachable) => "reject".to_owned(),
         Statement::Counter => "counter packets 0 bytes 0".to_owned(),
+        Statement::SetEvents(events) if events.is_empty() => "ct event set 0x0".to_owned(),
+        Statement::SetEvents(events) => format!("ct event set {}", list(events.names())),
+        Statement::Notrack => "notrack".to_owned(),
+        Statement::Synproxy(synproxy) => self::synproxy(*synproxy),
         Statement::Verdict(verdict) => self::verdict(verdict),
     }
 }
@@ -160,7 +175,30 @@ fn condition(condition: &Match, transport: &str) -> String {
         Match::InputInterface { negate, name } => format!("iifname {}{}", unequal(*negate), quoted(name)),
         Match::OutputInterface { negate, name } => format!("oifname {}{}", unequal(*negate), quoted(name)),
         Match::CtStatusDnat => "ct status dnat".to_owned(),
+        Match::CtState(states) => format!("ct state {}", list(states.names())),
+        Match::TcpFlags { mask, value, negate } => format!("tcp flags {}", tcp_flags(*mask, *value, *negate)),
     }
+}
+
+/// What nft makes of `& (mask) == value`, in which it has a way of its own for each kind of mask.
+fn tcp_flags(mask: TcpFlags, value: TcpFlags, negate: bool) -> String {
+    let (mask_names, value_names) = (list(mask.names()), list(value.names()));
+    let equal = if negate { "!=" } else { "==" };
+    let single = value.names().count() == 1;
+    if mask == TcpFlags::ALL {
+        let value = if single { value_names } else { format!("{:#x}", value.bits()) };
+        format!("{equal} {value}")
+    } else if value.is_empty() {
+        format!("{}{mask_names}", if negate { "" } else { "! " })
+    } else if mask == value && single {
+        format!("& {mask_names} {equal} {value_names}")
+    } else {
+        format!("{}{value_names} / {mask_names}", unequal(negate))
+    }
+}
+
+fn list(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(",")
 }
 
 fn unequal(negate: bool) -> &'static str {
@@ -197,6 +235,26 @@ fn selector(selector: Selector, transport: &str) -> String {
         Selector::ThSport => format!("{transport} sport"),
         Selector::ThDport => format!("{transport} dport"),
     }
+}
+
+/// `10/second burst 20 packets`; nft says nothing of a burst of 5.
+fn rate(rate: Rate) -> String {
+    let unit = match rate.per {
+        RateUnit::Second => "second",
+        RateUnit::Minute => "minute",
+        RateUnit::Hour => "hour",
+        RateUnit::Day => "day",
+        RateUnit::Week => "week",
+    };
+    let burst = if rate.burst == 5 { String::new() } else { format!(" burst {} packets", rate.burst) };
+    format!("{}/{unit}{burst}", rate.count)
+}
+
+fn synproxy(synproxy: Synproxy) -> String {
+    let Synproxy { mss, wscale, timestamp, sack_perm } = synproxy;
+    let timestamp = if timestamp { " timestamp" } else { "" };
+    let sack_perm = if sack_perm { " sack-perm" } else { "" };
+    format!("synproxy mss {mss} wscale {wscale}{timestamp}{sack_perm}")
 }
 
 fn numgen(numgen: Numgen) -> String {

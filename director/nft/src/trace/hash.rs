@@ -10,7 +10,7 @@ impl Jhash {
     /// The number that the kernel comes to for a packet; `None` if the packet has not all of the fields.
     #[must_use]
     pub fn number(&self, packet: &Packet) -> Option<u32> {
-        let fields: Option<Vec<Datum>> = self.key.iter().map(|it| packet.field(*it, 0)).collect();
+        let fields: Option<Vec<Datum>> = self.key.iter().map(|it| packet.field(*it, Some(0))).collect();
         Some(number(self, &fields?))
     }
 }

@@ -1,6 +1,6 @@
 //! What the kernel remembers from packet to packet: dynamic elements, and where generators stand.
 
-use crate::ir::{Datum, Key, Numgen, NumgenMode};
+use crate::ir::{Datum, Key, Numgen, NumgenMode, Rate};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(super) type Place = (String, usize, usize);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     maps: BTreeMap<String, BTreeMap<Key, Entry>>,
+    /// Those of elements that are gone are worth nothing.
+    buckets: BTreeMap<String, BTreeMap<Key, Bucket>>,
     generators: BTreeMap<Place, u32>,
     random: u64,
 }
@@ -26,6 +28,7 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn keep(&mut self, map: impl Fn(&str) -> bool, chain: impl Fn(&str) -> bool) {
         self.maps.retain(|name, _| map(name));
+        self.buckets.retain(|name, _| map(name));
         self.generators.retain(|(name, _, _), _| chain(name));
     }
 
@@ -63,6 +66,30 @@ impl Memory {
         room
     }
 
+    /// Adds the element or refreshes its time, and takes a token from its bucket. `true` if it has none; `false` also
+    /// if there is no room for the element.
+    pub(super) fn is_over(
+        &mut self,
+        map: &str,
+        key: Key,
+        life: Option<Duration>,
+        size: Option<u32>,
+        rate: Rate,
+        now: Duration,
+    ) -> bool {
+        let known = self.find(map, &key, now).is_some();
+        let Some((token, most)) = rate.nanoseconds() else { return false };
+        if !self.update(map, key.clone(), None, life, size, now) {
+            return false;
+        }
+        let full = Bucket { token, most, level: most, at: now };
+        let buckets = self.buckets.entry(map.to_owned()).or_default();
+        if !known {
+            buckets.remove(&key);
+        }
+        buckets.entry(key).or_insert(full).is_over(now)
+    }
+
     /// `false` if there is no such element.
     pub(super) fn delete(&mut self, map: &str, key: &Key, now: Duration) -> bool {
         let removed = self.maps.get_mut(map).and_then(|entries| entries.remove(key));
@@ -93,6 +120,27 @@ impl Memory {
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// Tokens as the kernel counts them: by the nanoseconds they take to come.
+#[derive(Debug, Clone)]
+struct Bucket {
+    token: u64,
+    most: u64,
+    level: u64,
+    /// When the level was that.
+    at: Duration,
+}
+
+impl Bucket {
+    fn is_over(&mut self, now: Duration) -> bool {
+        let since = u64::try_from(now.saturating_sub(self.at).as_nanos()).unwrap_or(u64::MAX);
+        let level = self.level.saturating_add(since).min(self.most);
+        let left = level.checked_sub(self.token);
+        self.level = left.unwrap_or(level);
+        self.at = now;
+        left.is_none()
     }
 }
 

@@ -31,13 +31,14 @@ impl Packet {
         if self.destination.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
-    /// The field's value; `None` if the packet has no such field, and then the rule does not match.
-    pub(super) fn field(&self, selector: Selector, ct_mark: u32) -> Option<Datum> {
+    /// The field's value; `None` if the packet has no such field, and then the rule does not match. Without a
+    /// connection there is no `ct_mark`.
+    pub(super) fn field(&self, selector: Selector, ct_mark: Option<u32>) -> Option<Datum> {
         let value = match selector {
             Selector::Nfproto => Datum::Proto(self.family().number()),
             Selector::L4Proto => Datum::Proto(self.protocol),
             Selector::MetaMark => Datum::Mark(self.mark),
-            Selector::CtMark => Datum::Mark(ct_mark),
+            Selector::CtMark => Datum::Mark(ct_mark?),
             Selector::Ip4Saddr { prefix } | Selector::Ip6Saddr { prefix } => {
                 masked(datum(self.source), prefix)
             }

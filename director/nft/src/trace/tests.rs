@@ -296,7 +296,9 @@ fn a_new_client_is_marked_scheduled_and_translated() {
             meta_mark: 80,
             ct_mark: FIRST,
             dnat: to([10, 0, 1, 1], None),
+            snat: None,
             masquerade: false,
+            events: None,
             path: [
                 "prerouting/1",
                 "svc-exchange-4/1",

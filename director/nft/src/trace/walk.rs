@@ -5,19 +5,26 @@ use super::memory::{Memory, Place};
 use super::packet::{Packet, masked};
 use super::{Outcome, Trace};
 use crate::ir::{
-    Datum, Dnat, Element, ElementData, Expression, Hook, Key, KeyPart, MarkTarget, Match, Rule, Ruleset,
-    Selector, Statement, Verdict,
+    BaseChain, ChainKind, CtStates, Datum, Dnat, Element, ElementData, Expression, Hook, Key, KeyPart,
+    MarkTarget, Match, Rule, Ruleset, Selector, Statement, TcpFlags, Verdict,
 };
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// `NFT_JUMP_STACK_SIZE`: the kernel takes no ruleset that leads deeper.
 const DEPTH_MAX: usize = 16;
+/// Priority of connection tracking.
+const CONNTRACK: i32 = -200;
+const TCP: u8 = 6;
 
 pub(super) struct Walk<'a> {
     ruleset: &'a Ruleset,
     memory: &'a mut Memory,
     packet: Packet,
+    /// True if connection tracking will find no connection for it.
+    stray: bool,
+    /// What connection tracking takes it for so far.
+    state: CtStates,
     now: Duration,
     trace: Trace,
 }
@@ -33,35 +40,74 @@ enum Next {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(ruleset: &'a Ruleset, memory: &'a mut Memory, packet: &Packet, now: Duration) -> Self {
+    pub(super) fn new(
+        ruleset: &'a Ruleset,
+        memory: &'a mut Memory,
+        packet: &Packet,
+        stray: bool,
+        now: Duration,
+    ) -> Self {
         let trace = Trace {
             outcome: Outcome::Accepted,
             meta_mark: packet.mark,
             ct_mark: 0,
             dnat: None,
+            snat: None,
             masquerade: false,
+            events: None,
             path: Vec::new(),
         };
-        Self { ruleset, memory, packet: packet.clone(), now, trace }
+        // What has not been tracked is invalid to rules.
+        Self { ruleset, memory, packet: packet.clone(), stray, state: CtStates::INVALID, now, trace }
     }
 
     pub(super) fn finish(self) -> Trace {
         Trace { meta_mark: self.packet.mark, ..self.trace }
     }
 
-    /// True if nat at this hook is settled.
-    pub(super) fn translated(&self, hook: Hook) -> bool {
-        match hook {
-            Hook::Prerouting | Hook::Output => self.trace.dnat.is_some(),
-            Hook::Postrouting | Hook::Input => self.trace.masquerade,
-            Hook::Forward => false,
+    /// Where the packet is going by now.
+    pub(super) fn destination(&self) -> IpAddr {
+        self.packet.destination
+    }
+
+    /// Evaluates the base chains of a hook in their order, unless the packet is gone already.
+    pub(super) fn hook(&mut self, hook: Hook) {
+        let chains = self.ruleset.chains.iter();
+        let mut chains: Vec<(&String, BaseChain)> = chains
+            .filter_map(|(name, chain)| Some((name, chain.base?)))
+            .filter(|(_, base)| base.hook == hook)
+            .collect();
+        chains.sort_by_key(|(_, base)| base.priority);
+        for (name, base) in chains {
+            if base.priority > CONNTRACK {
+                self.track();
+            }
+            // Once a hook's translation is settled, no further nat chain is asked.
+            let asked = base.kind == ChainKind::Filter || (self.tracked() && !self.translated(hook));
+            if asked && self.trace.outcome == Outcome::Accepted {
+                self.chain(name, 0);
+            }
+        }
+        self.track();
+    }
+
+    fn track(&mut self) {
+        if self.state != CtStates::UNTRACKED && !self.stray {
+            self.state = CtStates::NEW;
         }
     }
 
-    /// Evaluates a base chain, unless the packet is gone already.
-    pub(super) fn hooked(&mut self, chain: &str) {
-        if self.trace.outcome == Outcome::Accepted {
-            self.chain(chain, 0);
+    /// True if there is a connection: one to mark and to translate.
+    fn tracked(&self) -> bool {
+        self.state == CtStates::NEW
+    }
+
+    /// True if nat at this hook is settled.
+    fn translated(&self, hook: Hook) -> bool {
+        match hook {
+            Hook::Prerouting | Hook::Output => self.trace.dnat.is_some(),
+            Hook::Postrouting | Hook::Input => self.trace.masquerade || self.trace.snat.is_some(),
+            Hook::Forward => false,
         }
     }
 
@@ -119,7 +165,8 @@ impl<'a> Walk<'a> {
                 let Datum::Mark(mark) = self.value(value, place)? else { return None };
                 match target {
                     MarkTarget::Meta => self.packet.mark = mark,
-                    MarkTarget::Ct => self.trace.ct_mark = mark,
+                    MarkTarget::Ct if self.tracked() => self.trace.ct_mark = mark,
+                    MarkTarget::Ct => {}
                 }
                 Some(Next::Statement)
             }
@@ -134,7 +181,21 @@ impl<'a> Walk<'a> {
                 let key = self.key(key)?;
                 self.memory.delete(map, &key, self.now).then_some(Next::Statement)
             }
+            Statement::Limit { map, key, timeout, rate } => {
+                let key = self.key(key)?;
+                let spec = &self.ruleset.maps.get(map)?.spec;
+                let life = timeout.or(spec.default_timeout);
+                self.memory.is_over(map, key, life, spec.size, *rate, self.now).then_some(Next::Statement)
+            }
             Statement::Dnat(dnat) => self.dnat(dnat),
+            Statement::Snat(address) if address.is_ipv4() != self.packet.source.is_ipv4() => {
+                Some(Next::Statement)
+            }
+            Statement::Snat(address) => {
+                self.packet.source = *address;
+                self.trace.snat = Some(*address);
+                Some(Next::Done)
+            }
             Statement::Masquerade => {
                 self.trace.masquerade = true;
                 Some(Next::Done)
@@ -144,6 +205,20 @@ impl<'a> Walk<'a> {
                 Some(Next::Done)
             }
             Statement::Counter => Some(Next::Statement),
+            Statement::SetEvents(events) => {
+                self.trace.events = self.tracked().then_some(*events).or(self.trace.events);
+                Some(Next::Statement)
+            }
+            Statement::Notrack => {
+                if !self.tracked() {
+                    self.state = CtStates::UNTRACKED;
+                }
+                Some(Next::Statement)
+            }
+            Statement::Synproxy(_) => (self.packet.protocol == TCP).then(|| {
+                self.done(Outcome::Synproxy);
+                Next::Done
+            }),
             Statement::Verdict(verdict) => Some(self.verdict(verdict)),
         }
     }
@@ -194,6 +269,11 @@ impl<'a> Walk<'a> {
             Match::InputInterface { negate, name } => (self.packet.input == *name) != *negate,
             Match::OutputInterface { negate, name } => (self.packet.output == *name) != *negate,
             Match::CtStatusDnat => self.trace.dnat.is_some(),
+            Match::CtState(states) => states.contains(self.state),
+            Match::TcpFlags { mask, value, negate } => {
+                let flags = if self.stray { TcpFlags::ACK } else { TcpFlags::SYN };
+                self.packet.protocol == TCP && ((flags & *mask) == *value) != *negate
+            }
         }
     }
 
@@ -214,7 +294,7 @@ impl<'a> Walk<'a> {
     }
 
     fn field(&self, selector: Selector) -> Option<Datum> {
-        self.packet.field(selector, self.trace.ct_mark)
+        self.packet.field(selector, self.tracked().then_some(self.trace.ct_mark))
     }
 
     fn key(&self, selectors: &[Selector]) -> Option<Key> {

@@ -1,9 +1,11 @@
 //! Every statement, as nft reads it back.
 
 use crate::namespace::{in_namespace, listed, loaded};
+use director_nft::diff::diff;
 use director_nft::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Expression, Family, Hook, Jhash, Map, MapData,
-    MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset, Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, CtStates, DataType, Datum, Dnat, EventMask, Expression, Family, Hook, Jhash,
+    Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Rate, RateUnit, Reject, Rule, Ruleset,
+    Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
 use director_nft::observed::Observed;
 use std::time::Duration;
@@ -35,6 +37,21 @@ fn maps(ruleset: &mut Ruleset) {
         ("persist6", dynamic(Ipv6Addr)),
         ("slots", MapSpec { size: Some(512), counter: true, ..spec(&[Mark], values(&[Mark])) }),
         ("seen", MapSpec { dynamic: true, timeout: true, size: Some(9), ..spec(&[Ipv4Addr], MapData::None) }),
+        (
+            "limit4",
+            MapSpec {
+                dynamic: true,
+                timeout: true,
+                size: Some(65536),
+                default_timeout: Some(Duration::from_secs(20)),
+                ..spec(&[Ipv4Addr, Mark], MapData::None)
+            },
+        ),
+        (
+            "limit6",
+            MapSpec { dynamic: true, timeout: true, size: Some(9), ..spec(&[Ipv6Addr, Mark], MapData::None) },
+        ),
+        ("delivery", MapSpec { counter: true, ..spec(&[Mark], MapData::Verdict) }),
         ("vips4", MapSpec { size: Some(64), ..spec(&[Ipv4Addr, InetProto, InetService], MapData::Verdict) }),
         ("vips6", spec(&[Ipv6Addr, InetProto, InetService], MapData::Verdict)),
         (
@@ -78,6 +95,34 @@ fn update(key: &[Selector], map: &str, timeout: Option<u64>) -> Statement {
 
 fn delete(key: &[Selector], map: &str) -> Statement {
     Statement::Delete { map: map.to_owned(), key: key.to_vec(), data: Some(Selector::CtMark) }
+}
+
+fn limit(
+    key: &[Selector],
+    map: &str,
+    timeout: Option<u64>,
+    count: u64,
+    per: RateUnit,
+    burst: u32,
+) -> Statement {
+    Statement::Limit {
+        map: map.to_owned(),
+        key: key.to_vec(),
+        timeout: timeout.map(Duration::from_secs),
+        rate: Rate { count, per, burst },
+    }
+}
+
+fn tcp_flags(value: TcpFlags, mask: TcpFlags, negate: bool) -> Statement {
+    Statement::Match(Match::TcpFlags { mask, value, negate })
+}
+
+fn state(states: CtStates) -> Statement {
+    Statement::Match(Match::CtState(states))
+}
+
+fn synproxy(timestamp: bool, sack_perm: bool) -> Statement {
+    Statement::Synproxy(Synproxy { mss: 1460, wscale: 7, timestamp, sack_perm })
 }
 
 fn dnat(family: Family, map: &str, port: bool) -> Statement {
@@ -239,10 +284,149 @@ fn table() -> Vec<(Vec<Statement>, &'static str)> {
     ]
 }
 
+/// The same for what limits, watches and protects.
+fn more() -> Vec<(Vec<Statement>, &'static str)> {
+    use RateUnit::{Day, Hour, Minute, Second, Week};
+    use Selector::{Ip4Daddr, L4Proto, MetaMark, Nfproto, ThDport};
+    let drop = || Statement::Verdict(Verdict::Drop);
+    let reset = || Statement::Reject(Reject::TcpReset);
+    let all4 = Selector::Ip4Saddr { prefix: 32 };
+    let all6 = Selector::Ip6Saddr { prefix: 128 };
+    let tcp = || equals(L4Proto, Datum::Proto(6));
+    let service = || equals(MetaMark, Datum::Mark(80));
+    let (syn, ack, fin, rst) = (TcpFlags::SYN, TcpFlags::ACK, TcpFlags::FIN, TcpFlags::RST);
+    let none = TcpFlags::default();
+    let snat = |address: &str| Statement::Snat(address.parse().unwrap());
+    vec![
+        (
+            vec![Statement::SetEvents(EventMask::NEW | EventMask::DESTROY | EventMask::PROTOINFO)],
+            "ct event set new,destroy,protoinfo",
+        ),
+        (
+            vec![Statement::SetEvents(EventMask::ALL)],
+            "ct event set new,related,destroy,reply,assured,protoinfo,helper,mark,seqadj,secmark,label",
+        ),
+        (vec![Statement::SetEvents(EventMask::default())], "ct event set 0x0"),
+        (
+            vec![
+                Statement::SetEvents(EventMask::ASSURED | EventMask::DESTROY),
+                vmap(&[MetaMark], "delivery"),
+            ],
+            "ct event set destroy,assured meta mark vmap @delivery",
+        ),
+        (
+            vec![limit(&[all4, MetaMark], "limit4", None, 10, Second, 20), drop()],
+            "update @limit4 { ip saddr . meta mark limit rate over 10/second burst 20 packets } drop",
+        ),
+        (
+            vec![
+                tcp(),
+                limit(&[IP4, MetaMark], "limit4", Some(90), 1, Minute, 1),
+                Statement::Counter,
+                reset(),
+            ],
+            "meta l4proto tcp update @limit4 { ip saddr & 255.255.255.0 . meta mark timeout 1m30s limit rate over 1/minute burst 1 packets } counter packets 0 bytes 0 reject with tcp reset",
+        ),
+        (
+            vec![service(), limit(&[all6, MetaMark], "limit6", Some(60), 10, Hour, 5), drop()],
+            "meta mark 0x00000050 update @limit6 { ip6 saddr . meta mark timeout 1m limit rate over 10/hour } drop",
+        ),
+        (
+            vec![limit(&[IP6, MetaMark], "limit6", None, 3, Day, 7)],
+            "update @limit6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark limit rate over 3/day burst 7 packets }",
+        ),
+        (
+            vec![limit(&[all4, MetaMark], "limit4", None, 1_000_000_000, Week, u32::MAX)],
+            "update @limit4 { ip saddr . meta mark limit rate over 1000000000/week burst 4294967295 packets }",
+        ),
+        (vec![snat("10.0.1.254")], "snat ip to 10.0.1.254"),
+        (vec![snat("fd00::fe")], "snat ip6 to fd00::fe"),
+        (
+            vec![equals(Nfproto, Datum::Proto(2)), service(), snat("10.0.1.254")],
+            "meta nfproto ipv4 meta mark 0x00000050 snat ip to 10.0.1.254",
+        ),
+        (
+            vec![service(), prefix(all4, false, "10.0.0.0", 8), snat("10.0.1.254")],
+            "meta mark 0x00000050 ip saddr 10.0.0.0/8 snat ip to 10.0.1.254",
+        ),
+        (vec![state(CtStates::INVALID | CtStates::UNTRACKED), drop()], "ct state invalid,untracked drop"),
+        (vec![state(CtStates::INVALID), drop()], "ct state invalid drop"),
+        (vec![state(CtStates::NEW), drop()], "ct state new drop"),
+        (vec![state(CtStates::ALL), drop()], "ct state invalid,established,related,new,untracked drop"),
+        (vec![tcp_flags(syn, fin | syn | rst | ack, false)], "tcp flags syn / fin,syn,rst,ack"),
+        (vec![tcp_flags(syn, fin | syn | rst | ack, true)], "tcp flags != syn / fin,syn,rst,ack"),
+        (vec![tcp_flags(syn | ack, syn | ack, false)], "tcp flags syn,ack / syn,ack"),
+        (vec![tcp_flags(syn | ack, syn | ack, true)], "tcp flags != syn,ack / syn,ack"),
+        (vec![tcp_flags(none, syn | rst, false)], "tcp flags ! syn,rst"),
+        (vec![tcp_flags(none, syn | rst, true)], "tcp flags syn,rst"),
+        (vec![tcp_flags(none, syn, false)], "tcp flags ! syn"),
+        (vec![tcp_flags(none, syn, true)], "tcp flags syn"),
+        (vec![tcp_flags(syn, syn, false)], "tcp flags & syn == syn"),
+        (vec![tcp_flags(syn, syn, true)], "tcp flags & syn != syn"),
+        (vec![tcp_flags(syn, TcpFlags::ALL, false)], "tcp flags == syn"),
+        (vec![tcp_flags(syn, TcpFlags::ALL, true)], "tcp flags != syn"),
+        (vec![tcp_flags(syn | ack, TcpFlags::ALL, false)], "tcp flags == 0x12"),
+        (vec![tcp_flags(none, TcpFlags::ALL, false)], "tcp flags == 0x0"),
+        (vec![tcp_flags(none, TcpFlags::ALL, true)], "tcp flags != 0x0"),
+        (
+            vec![tcp_flags(
+                TcpFlags::PSH | TcpFlags::CWR,
+                TcpFlags::PSH | TcpFlags::URG | TcpFlags::ECN | TcpFlags::CWR,
+                false,
+            )],
+            "tcp flags psh,cwr / psh,urg,ecn,cwr",
+        ),
+        (
+            vec![
+                state(CtStates::INVALID),
+                tcp(),
+                tcp_flags(none, syn | rst, false),
+                Statement::Counter,
+                reset(),
+            ],
+            "ct state invalid tcp flags ! syn,rst counter packets 0 bytes 0 reject with tcp reset",
+        ),
+        (
+            vec![state(CtStates::NEW), tcp_flags(syn, fin | syn | rst | ack, true), reset()],
+            "ct state new tcp flags != syn / fin,syn,rst,ack reject with tcp reset",
+        ),
+        (
+            vec![tcp_flags(syn, fin | syn | rst | ack, false), vmap(&[Ip4Daddr, L4Proto, ThDport], "vips4")],
+            "tcp flags syn / fin,syn,rst,ack ip daddr . meta l4proto . tcp dport vmap @vips4",
+        ),
+        (
+            vec![
+                Statement::Match(Match::InputInterface { negate: false, name: "eth0".to_owned() }),
+                equals(ThDport, Datum::Port(80)),
+                tcp_flags(none, syn, true),
+                Statement::Notrack,
+            ],
+            "iifname \"eth0\" th dport 80 tcp flags syn notrack",
+        ),
+        (vec![Statement::Notrack], "notrack"),
+        (
+            vec![state(CtStates::INVALID | CtStates::UNTRACKED), synproxy(true, true)],
+            "ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm",
+        ),
+        (vec![synproxy(false, true)], "synproxy mss 1460 wscale 7 sack-perm"),
+        (vec![synproxy(true, false)], "synproxy mss 1460 wscale 7 timestamp"),
+        (
+            vec![Statement::Synproxy(Synproxy { mss: 536, wscale: 0, timestamp: false, sack_perm: false })],
+            "synproxy mss 536 wscale 0",
+        ),
+    ]
+}
+
+fn all() -> Vec<(Vec<Statement>, &'static str)> {
+    let mut all = table();
+    all.extend(more());
+    all
+}
+
 #[test]
 fn nft_lists_every_statement_as_it_is_meant() {
     in_namespace(|| {
-        for (statements, expected) in table() {
+        for (statements, expected) in all() {
             let mut ruleset = Ruleset::default();
             maps(&mut ruleset);
             let rule = Rule { statements, comment: Some("words of ours".to_owned()) };
@@ -253,7 +437,9 @@ fn nft_lists_every_statement_as_it_is_meant() {
             let expected = format!("{expected} comment \"words of ours\"");
             assert_eq!(director_nft::render::rule(&ruleset.chains["x"].rules[0]), expected);
             assert!(text.lines().any(|line| line.trim() == expected), "{expected}\n{text}");
-            assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset), "{expected}");
+            let observed = nft.observe().unwrap();
+            assert_eq!(observed, Observed::from(&ruleset), "{expected}");
+            assert!(diff(&observed, &ruleset).is_empty(), "{expected}");
             crate::namespace::run("nft", &["delete", "table", "inet", "director"]);
         }
     });
@@ -267,12 +453,15 @@ fn nft_lists_a_table_as_it_is_rendered() {
         // nft lists the interval, but could not load it, so the rendering has it in a comment.
         ruleset.maps.values_mut().for_each(|map| map.spec.gc_interval = None);
         ruleset.chains.insert("end".to_owned(), Chain::default());
-        let rules = table().into_iter().map(|(statements, _)| Rule { statements, comment: None }).collect();
+        let rules = all().into_iter().map(|(statements, _)| Rule { statements, comment: None }).collect();
         let base = Some(BaseChain { kind: ChainKind::Nat, hook: Hook::Prerouting, priority: -100 });
         ruleset.chains.insert("begin".to_owned(), Chain { base, rules });
-        // `masquerade` belongs to another hook.
+        // These belong to other hooks.
+        let elsewhere = |statement: &Statement| {
+            matches!(statement, Statement::Masquerade | Statement::Snat(_) | Statement::Synproxy(_))
+        };
         ruleset.chains.values_mut().for_each(|chain| {
-            chain.rules.retain(|rule| !rule.statements.contains(&Statement::Masquerade));
+            chain.rules.retain(|rule| !rule.statements.iter().any(elsewhere));
         });
         loaded(&ruleset);
         let (listed, rendered) = (listed(), director_nft::render::ruleset(&ruleset));
