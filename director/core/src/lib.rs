@@ -13,6 +13,7 @@ pub mod explain;
 pub mod ids;
 pub mod model;
 pub mod overrides;
+pub mod persistence;
 pub mod plan;
 pub mod pool;
 pub mod schedule;
