@@ -26,7 +26,7 @@ use crate::command::Command;
 use crate::configuration::Configuration;
 use crate::connections::{Kernel, View};
 use crate::dataplane::Dataplane;
-use crate::decide::{Loads, Offers, Pools};
+use crate::decide::{Demands, Offers, Pools};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
@@ -107,7 +107,7 @@ pub struct Control {
     verdicts: Arc<VerdictMap>,
     pools: Pools,
     /// Live connections, of services that need to know.
-    loads: Loads,
+    demands: Demands,
     /// What services offer.
     offers: Offers,
     /// What services offered before, of those that changed since the ruleset was brought up to date.
@@ -155,7 +155,7 @@ impl Control {
             targets,
             verdicts: Arc::default(),
             pools: Pools::new(),
-            loads: Loads::new(),
+            demands: Demands::new(),
             offers: Offers::new(),
             changed: Offers::new(),
             history: History {

@@ -4,14 +4,14 @@ use crate::targets::{VerdictMap, health_of};
 use director_core::availability::Health;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;
-use director_core::pool::{Load, Observation, Offer, Pool};
+use director_core::pool::{Demand, Observation, Offer, Pool};
 use std::collections::BTreeMap;
 
 /// Overrides by service and server.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
 
-/// Live connections by service and server, of services that need to know.
-pub type Loads = BTreeMap<String, BTreeMap<String, Load>>;
+/// Live connections by service, of those that need to know.
+pub type Demands = BTreeMap<String, Demand>;
 
 /// What is remembered of each service, by name.
 pub type Pools = BTreeMap<String, Pool>;
@@ -29,7 +29,7 @@ pub struct Situation<'a> {
     /// What operators set.
     pub overrides: &'a Overrides,
     /// Live connections.
-    pub loads: &'a Loads,
+    pub demands: &'a Demands,
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -37,7 +37,7 @@ pub struct Situation<'a> {
 impl Situation<'_> {
     /// Decides for one service.
     pub fn offer(&self, service: &Service, pools: &mut Pools) -> Offer {
-        let (no_overrides, no_loads) = (BTreeMap::new(), BTreeMap::new());
+        let (no_overrides, no_demand) = (BTreeMap::new(), Demand::default());
         let health: BTreeMap<String, Health> = service
             .servers
             .values()
@@ -46,7 +46,7 @@ impl Situation<'_> {
         let observation = Observation {
             health: &health,
             overrides: self.overrides.get(&service.name).unwrap_or(&no_overrides),
-            loads: self.loads.get(&service.name).unwrap_or(&no_loads),
+            demand: self.demands.get(&service.name).unwrap_or(&no_demand),
             now: self.now,
         };
         if let Some(pool) = pools.get_mut(&service.name) {

@@ -82,8 +82,10 @@ pub fn slot_owners<'a>(service: &'a Service, offer: &Offer, ipv6: bool) -> Vec<&
                 .servers
                 .get(&server.name)
                 .map_or((0, 0), |it| (it.share, u32::from(it.full_weight.get()) * WHOLE));
-            Candidate { name: &server.name, share, full_share }
+            let load = offer.demand.loads.get(&server.name).copied().unwrap_or_default();
+            Candidate { name: &server.name, share, full_share, load }
         })
         .collect();
-    schedule::slots(service.scheduler, &candidates).into_iter().map(|owner| candidates[owner].name).collect()
+    let slots = schedule::slots(service.scheduler, &candidates, offer.demand.expected);
+    slots.into_iter().map(|owner| candidates[owner].name).collect()
 }

@@ -11,10 +11,20 @@ pub const WHOLE: u32 = 32;
 /// Live connections of a server in a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Established TCP connections, and UDP flows.
+    /// TCP connections that open or are established, and UDP flows. LVS counts those that open as inactive, and so
+    /// lets a burst flood the server that it finds first.
     pub active: u32,
-    /// TCP connections that open or close.
+    /// TCP connections that close. Those in TIME_WAIT have ended; LVS still counts them.
     pub inactive: u32,
+}
+
+/// What schedulers that go by live connections go by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// By server. One that is missing has none.
+    pub loads: BTreeMap<String, Load>,
+    /// New connections that are to come before the next decision, about.
+    pub expected: u32,
 }
 
 /// What is known of a service's servers, by name.
@@ -25,7 +35,7 @@ pub struct Observation<'a> {
     /// What operators set.
     pub overrides: &'a BTreeMap<String, Override>,
     /// Their connections; only of services that need to know ([`needs_loads`]).
-    pub loads: &'a BTreeMap<String, Load>,
+    pub demand: &'a Demand,
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -37,13 +47,19 @@ pub struct Offer {
     pub servers: BTreeMap<String, Availability>,
     /// Ports of the service that are refused. Each lies within a range of the service's ports.
     pub closed_ports: Vec<PortRange>,
+    /// Empty where the scheduler does not go by it.
+    pub demand: Demand,
 }
 
 impl Offer {
     /// What a service without servers offers.
     #[must_use]
     pub fn nothing() -> &'static Self {
-        static NOTHING: Offer = Offer { servers: BTreeMap::new(), closed_ports: Vec::new() };
+        static NOTHING: Offer = Offer {
+            servers: BTreeMap::new(),
+            closed_ports: Vec::new(),
+            demand: Demand { loads: BTreeMap::new(), expected: 0 },
+        };
         &NOTHING
     }
 }
@@ -59,12 +75,17 @@ impl Pool {
             let health = observation.health.get(&server.name).unwrap_or(&Health::Up);
             let overridden = observation.overrides.get(&server.name).copied().unwrap_or_default();
             let mut it = availability(server, service.quiescence, health, overridden, observation.now);
-            if service.scheduler == Scheduler::Rr {
+            if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
                 it.share = it.share.min(WHOLE);
             }
             (server.name.clone(), it)
         });
-        Offer { servers: servers.collect(), closed_ports: service.disabled_ports.clone() }
+        let counts = service.scheduler.counts_connections();
+        Offer {
+            servers: servers.collect(),
+            closed_ports: service.disabled_ports.clone(),
+            demand: if counts { observation.demand.clone() } else { Demand::default() },
+        }
     }
 
     /// When the offer changes by itself, after the last decision, in seconds since 1970.
@@ -103,9 +124,9 @@ services:
 "
         );
         let model = load(&text, "farm").unwrap_or_else(|report| panic!("{report}"));
-        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let nothing = (BTreeMap::new(), BTreeMap::new(), Demand::default());
         let observation =
-            Observation { health: &nothing.0, overrides: &nothing.1, loads: &nothing.2, now: 0 };
+            Observation { health: &nothing.0, overrides: &nothing.1, demand: &nothing.2, now: 0 };
         let offer = Pool::default().offer(&model.services["web"], &observation);
         offer.servers.values().map(|it| it.share).collect()
     }

@@ -4,12 +4,14 @@
 //! hash of the packet says. A slot holds the server that gets it. This module fills the slots; how the kernel
 //! comes to one is the plan's to say.
 
+mod live;
 mod maglev;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use crate::model::Scheduler;
+use crate::pool::Load;
 
 /// Most slots of one service in one family: what a slot's key leaves room for.
 pub const MAX_SLOTS: usize = 1 << 15;
@@ -25,6 +27,8 @@ pub struct Candidate<'a> {
     /// Its share when nothing is wrong with it. A Maglev table keeps the places of a server by it that has no share
     /// at the moment.
     pub full_share: u32,
+    /// Its live connections, where they count.
+    pub load: Load,
 }
 
 impl Candidate<'_> {
@@ -46,9 +50,11 @@ impl Candidate<'_> {
 ///   own, and when it comes back the same ones.
 /// - sh and mh without fallback: servers without a share keep the slots of their full share, so that their clients
 ///   are refused and nobody's move.
+/// - lc, wlc, sed, nq, ovf: as LVS would spread the next `expected` connections one by one. The number of slots
+///   depends on the number of candidates alone, but for ovf when all servers are full: then there is none.
 /// - fo: a single slot, for the server with the highest share; the first of them, if there are several.
 #[must_use]
-pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
+pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>], expected: u32) -> Vec<usize> {
     let shares = || candidates.iter().map(|it| u64::from(it.share));
     if shares().all(|share| share == 0) {
         return Vec::new();
@@ -57,16 +63,13 @@ pub fn slots(scheduler: Scheduler, candidates: &[Candidate<'_>]) -> Vec<usize> {
         Scheduler::Sh(hash) if !hash.fallback => {
             turns::turn(&candidates.iter().map(Candidate::place).collect::<Vec<_>>(), MAX_SLOTS)
         }
-        Scheduler::Rr
-        | Scheduler::Wrr
-        | Scheduler::Random
-        | Scheduler::Sh(_)
-        | Scheduler::Dh
-        | Scheduler::Ovf
-        | Scheduler::Lc
-        | Scheduler::Wlc
-        | Scheduler::Sed
-        | Scheduler::Nq => turns::turn(&shares().collect::<Vec<_>>(), MAX_SLOTS),
+        Scheduler::Rr | Scheduler::Wrr | Scheduler::Random | Scheduler::Sh(_) | Scheduler::Dh => {
+            turns::turn(&shares().collect::<Vec<_>>(), MAX_SLOTS)
+        }
+        Scheduler::Lc | Scheduler::Wlc => live::least(candidates, expected),
+        Scheduler::Sed => live::shortest_delay(candidates, expected),
+        Scheduler::Nq => live::never_queue(candidates, expected),
+        Scheduler::Ovf => live::overflow(candidates, expected),
         Scheduler::Mh(hash) => maglev::table(candidates, hash.fallback),
         Scheduler::Fo => {
             // `max_by_key` would find the last one.

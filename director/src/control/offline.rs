@@ -7,7 +7,7 @@ use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{Dataplane, Kernel};
-use crate::decide::{Loads, Offers, Overrides, Pools, Situation};
+use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
@@ -119,7 +119,7 @@ fn offers(configuration: &Configuration, down: &BTreeSet<String>, overrides: &Ov
         (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
     });
     let (model, verdicts) = (&configuration.model, &verdicts.collect());
-    let situation = Situation { model, verdicts, overrides, loads: &Loads::new(), now: unix_now() };
+    let situation = Situation { model, verdicts, overrides, demands: &Demands::new(), now: unix_now() };
     situation.offers(&mut Pools::new())
 }
 

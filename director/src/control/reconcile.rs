@@ -59,8 +59,8 @@ impl Control {
     /// Decides anew what servers may get, and notes what changed by it.
     fn decide(&mut self, scope: Scope<'_>, now: u64) {
         let model = &self.configuration.model;
-        let (verdicts, overrides, loads) = (&self.verdicts, self.memory.overrides(), &self.loads);
-        let situation = Situation { model, verdicts, overrides, loads, now };
+        let (verdicts, overrides, demands) = (&self.verdicts, self.memory.overrides(), &self.demands);
+        let situation = Situation { model, verdicts, overrides, demands, now };
         match scope {
             Scope::Surroundings => {}
             Scope::Service(name) => {

@@ -3,7 +3,7 @@ use crate::availability::Health;
 use crate::config::load;
 use crate::overrides::{Drain, Override, ReturningClients};
 use crate::plan::{Layout, ruleset};
-use crate::pool::{Observation, Pool};
+use crate::pool::{Demand, Observation, Pool};
 use director_nft::ir::{Datum, Reject};
 use director_nft::trace::{Outcome, Packet, Trace, Tracer};
 use proptest::prelude::*;
@@ -51,7 +51,7 @@ impl Farm {
             .into_iter()
             .collect();
         let observation =
-            Observation { health: &health, overrides: &overrides, loads: &BTreeMap::new(), now: 0 };
+            Observation { health: &health, overrides: &overrides, demand: &Demand::default(), now: 0 };
         let offer = Pool::default().offer(&model.services["web"], &observation);
         let offers = BTreeMap::from([("web".to_owned(), offer)]);
         let layout = Layout::new(&model, 10_000, None);

@@ -6,7 +6,7 @@ use super::*;
 use crate::availability::Health;
 use crate::config::load;
 use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
-use crate::pool::{Observation, Pool};
+use crate::pool::{Demand, Observation, Pool};
 use director_nft::diff::diff;
 use director_nft::fake::Fake;
 use director_nft::ir::Reject;
@@ -80,12 +80,12 @@ impl Farm {
     }
 
     fn apply(&mut self) {
-        let nothing = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let nothing = (BTreeMap::new(), BTreeMap::new(), Demand::default());
         for service in self.model.services.values() {
             let observation = Observation {
                 health: self.health.get(&service.name).unwrap_or(&nothing.0),
                 overrides: self.overrides.get(&service.name).unwrap_or(&nothing.1),
-                loads: &nothing.2,
+                demand: &nothing.2,
                 now: 0,
             };
             self.offers.insert(service.name.clone(), Pool::default().offer(service, &observation));

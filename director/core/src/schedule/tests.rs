@@ -18,9 +18,10 @@ fn table(scheduler: Scheduler, servers: &[(String, u16, u16)]) -> Vec<usize> {
             name,
             share: u32::from(*weight),
             full_share: u32::from(*full),
+            load: Load::default(),
         })
         .collect();
-    slots(scheduler, &candidates)
+    slots(scheduler, &candidates, 0)
 }
 
 /// Slots of servers with these weights.

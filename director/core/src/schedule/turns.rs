@@ -1,9 +1,32 @@
 //! Turns: how often each server comes, and in which order.
 
+use std::cmp::Reverse;
+
 /// One turn through owners with these weights, in at most `limit` steps (more only if there are more owners): the
 /// owner of each step.
 pub(super) fn turn(weights: &[u64], limit: usize) -> Vec<usize> {
     interleave(&fit(weights, limit as u64))
+}
+
+/// Exactly `steps` steps, dealt by these parts of them to the nearest whole one; none if all parts are 0.
+pub(super) fn deal(parts: &[u128], steps: usize) -> Vec<usize> {
+    let sum: u128 = parts.iter().sum();
+    if sum == 0 {
+        return Vec::new();
+    }
+    let mut shares: Vec<u64> = Vec::new();
+    let mut rests = Vec::new();
+    for (owner, part) in parts.iter().enumerate() {
+        let exact = part * steps as u128;
+        shares.push(u64::try_from(exact / sum).unwrap_or(u64::MAX));
+        rests.push((Reverse(exact % sum), owner));
+    }
+    let left = (steps as u64).saturating_sub(shares.iter().sum());
+    rests.sort_unstable();
+    for (_, owner) in rests.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+        shares[owner] += 1;
+    }
+    interleave(&shares)
 }
 
 /// `shares` in lowest terms, and so that their sum is at most `limit`.
