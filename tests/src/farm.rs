@@ -167,6 +167,17 @@ impl Lab {
         text + &unindented(rest)
     }
 
+    /// Puts the farm to work: a [`Server`] on every real server's host, and lb1 with [`Self::configuration`] of
+    /// `rest`. The servers stop when dropped.
+    ///
+    /// # Errors
+    /// As for [`Self::start_servers`] and [`Self::start_director`].
+    pub fn serve(self, rest: &str) -> Result<(Self, Director, Vec<Server>)> {
+        let servers = self.start_servers()?;
+        let director = self.start_director("lb1", &self.configuration(rest))?;
+        Ok((self, director, servers))
+    }
+
     /// Starts the director binary on the host `name`, with that configuration, and waits until it serves.
     ///
     /// # Errors

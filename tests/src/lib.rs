@@ -15,9 +15,7 @@
 //! use lab::{Lab, Tally, Target};
 //! # fn name_of_the_test() {
 //! lab::test(|| {
-//!     let lab = Lab::exchange()?;
-//!     let _servers = lab.start_servers()?;
-//!     let director = lab.start_director("lb1", "version: 1 ...")?;
+//!     let (lab, director, _servers) = Lab::exchange()?.serve("services: ...")?;
 //!     let tally: Tally = lab.client().visit(&Target::new("192.168.1.35:80".parse()?), 100)?;
 //!     assert_eq!(tally.failed(), 0, "{tally}\n{}", director.log());
 //!     Ok(())

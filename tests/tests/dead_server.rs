@@ -9,8 +9,8 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn configuration(lab: &Lab, options: &str) -> String {
-    lab.configuration(&format!(
+fn services(options: &str) -> String {
+    format!(
         "
         probes:
           mail: {{ type: tcp, port: 25, interval: 100ms, timeout: 100ms, rise: 2, fall: 2 }}
@@ -22,7 +22,7 @@ fn configuration(lab: &Lab, options: &str) -> String {
             {options}
             servers: {{ exchange1: {{}}, exchange2: {{}} }}
         "
-    ))
+    )
 }
 
 fn becomes(director: &Director, server: &str, state: &str) -> lab::Result<()> {
@@ -34,9 +34,8 @@ fn becomes(director: &Director, server: &str, state: &str) -> lab::Result<()> {
 #[test]
 fn a_server_that_stops_leaves_and_comes_back() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let mut servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &configuration(&lab, "persistence: { timeout: 10m }"))?;
+        let (lab, director, mut servers) =
+            Lab::exchange()?.serve(&services("persistence: { timeout: 10m }"))?;
         let clients = ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"];
         let target = Target::ports(VIP, &[80, 443]).from(lab::addresses(&clients)?);
         let tally = lab.client().visit(&target, 80)?;
@@ -64,10 +63,8 @@ fn a_server_that_stops_leaves_and_comes_back() {
 
 /// What becomes of open connections when exchange1 loses its network, and then has it back.
 fn power_off(vip: IpAddr, expire: bool) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let director =
-        lab.start_director("lb1", &configuration(&lab, &format!("expire_nodest_conn: {expire}")))?;
+    let (lab, director, _servers) =
+        Lab::exchange()?.serve(&services(&format!("expire_nodest_conn: {expire}")))?;
     let hold = lab.client().hold(&Target::ports(vip, &[80, 443]), 20)?;
     assert_eq!((hold.so_far().by("exchange1"), hold.so_far().by("exchange2")), (10, 10));
 
@@ -104,10 +101,9 @@ fn connections_of_a_dead_server_wait_for_it_if_that_is_asked_for() {
 
 /// What becomes of open connections when exchange1 is taken out of the configuration.
 fn removal(expire: bool) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let text = configuration(&lab, &format!("expire_nodest_conn: {expire}"));
-    let director = lab.start_director("lb1", &text)?;
+    let services = services(&format!("expire_nodest_conn: {expire}"));
+    let (lab, director, _servers) = Lab::exchange()?.serve(&services)?;
+    let text = lab.configuration(&services);
     let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 20)?;
     let without = text.replace("servers: { exchange1: {}, exchange2: {} }", "servers: { exchange2: {} }");
     let without: Vec<&str> = without.lines().filter(|line| !line.starts_with("  exchange1: ")).collect();
@@ -137,7 +133,7 @@ fn a_server_that_moves_to_another_address_is_another_server() {
     lab::test(|| {
         let lab = Lab::new(&["exchange1", "exchange2", "exchange3"])?;
         let _servers = lab.start_servers()?;
-        let text = configuration(&lab, "");
+        let text = lab.configuration(&services(""));
         let text = text.replace("  exchange3: { addresses: [10.0.1.3, \"fd00:2::3\"] }\n", "");
         let director = lab.start_director("lb1", &text)?;
         for vip in [VIP, VIP6] {
@@ -163,9 +159,7 @@ fn a_server_that_moves_to_another_address_is_another_server() {
 #[test]
 fn a_udp_client_that_keeps_its_port_gets_another_server() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &configuration(&lab, ""))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(&services(""))?;
         for (vip, from) in [(VIP, "192.168.1.101"), (VIP6, "fd00:1::101")] {
             let client = lab.client().udp(from.parse()?)?;
             let first = client.ask((vip, 443).into()).map_err(|failure| format!("{failure:?}"))?.server;

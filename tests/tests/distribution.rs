@@ -7,12 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 #[test]
 fn weights_are_exact_over_ten_thousand_connections() {
     lab::test(|| {
-        let lab = Lab::new(&["smtp1", "smtp2", "smtp3"])?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director(
-            "lb1",
-            &lab.configuration(
-                r#"
+        let (lab, _director, _servers) = Lab::new(&["smtp1", "smtp2", "smtp3"])?.serve(
+            r#"
                 services:
                   smtp:
                     vips: [192.168.1.35, "fd00:1::35"]
@@ -23,7 +19,6 @@ fn weights_are_exact_over_ten_thousand_connections() {
                       smtp2: { weight: 60 }
                       smtp3: { weight: 40 }
                 "#,
-            ),
         )?;
         let many: Vec<IpAddr> =
             addresses(&["198.51.100.1", "203.0.113.1", "192.168.1.101", "192.168.1.102"])?;
@@ -44,19 +39,14 @@ fn weights_are_exact_over_ten_thousand_connections() {
 #[test]
 fn weighted_turns_are_interleaved() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director(
-            "lb1",
-            &lab.configuration(
-                "
+        let (lab, _director, _servers) = Lab::exchange()?.serve(
+            "
                 services:
                   web:
                     vip: 192.168.1.35
                     ports: { tcp: 80 }
                     servers: { exchange1: { weight: 50 }, exchange2: { weight: 50 } }
                 ",
-            ),
         )?;
         let target = Target::new(SocketAddr::new(VIP, 80));
         let mut last = String::new();
@@ -72,12 +62,8 @@ fn weighted_turns_are_interleaved() {
 #[test]
 fn round_robin_leaves_weights_aside() {
     lab::test(|| {
-        let lab = Lab::new(&["web1", "web2", "web3"])?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director(
-            "lb1",
-            &lab.configuration(
-                "
+        let (lab, _director, _servers) = Lab::new(&["web1", "web2", "web3"])?.serve(
+            "
                 services:
                   web:
                     vip: 192.168.1.35
@@ -85,7 +71,6 @@ fn round_robin_leaves_weights_aside() {
                     scheduler: rr
                     servers: { web1: { weight: 100 }, web2: { weight: 1 }, web3: { weight: 0 } }
                 ",
-            ),
         )?;
         let tally = lab.client().visit(&Target::ports(VIP, &[80, 443]).parallel(4), 400)?;
         assert_eq!([tally.by("web1"), tally.by("web2"), tally.by("web3")], [200, 200, 0], "{tally}");

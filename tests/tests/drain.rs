@@ -17,9 +17,7 @@ const SERVICE: &str = "
 
 /// Takes exchange1 out and back while connections come and stay; `out` and `back` are commands.
 fn out_and_back(vip: IpAddr, out: &[&str], back: &[&str], state: &str) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
     let target = Target::ports(vip, &[80, 443]);
     let hold = lab.client().hold(&target, 30)?;
     assert_eq!((hold.so_far().by("exchange1"), hold.so_far().by("exchange2")), (20, 10));
@@ -120,9 +118,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn waiting_for_a_drain_ends_with_the_last_connection() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
         let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
         director.cli(&["drain", "web", "exchange1"])?;
         let left = || director.server("web", "exchange1").ok()?["drain"]["connections_left"].as_u64();
@@ -146,9 +142,7 @@ fn at_its_deadline_a_drain_cuts_what_is_left_if_told_to() {
 }
 
 fn drain_to_the_deadline(arguments: &[&str], lost: u64) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
     let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 6)?;
     director.cli(&[&["drain", "web", "exchange1"], arguments, &["--wait"]].concat())?;
     let status = director.server("web", "exchange1")?;
@@ -171,9 +165,7 @@ fn a_drain_may_move_persistent_clients() {
 }
 
 fn drain_a_persistent_client(choice: &str, returns: bool) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let director = lab.start_director("lb1", &lab.configuration(STICKY))?;
+    let (lab, director, _servers) = Lab::exchange()?.serve(STICKY)?;
     let target = Target::new(SocketAddr::new(VIP, 80));
     let first = lab.client().visit(&target, 3)?;
     let server = first.only_server().ok_or("the client does not stick")?.to_owned();

@@ -22,9 +22,7 @@ const FARM: &str = "
 #[test]
 fn a_management_address_leads_to_one_server_on_every_port() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director("lb1", &lab.configuration(FARM))?;
+        let (lab, _director, _servers) = Lab::exchange()?.serve(FARM)?;
         let client = lab.client();
         let addresses =
             [("192.168.1.36", "exchange1"), ("192.168.1.37", "exchange2"), ("fd00:1::37", "exchange2")];
@@ -46,9 +44,7 @@ fn a_management_address_leads_to_one_server_on_every_port() {
 #[test]
 fn servers_see_their_clients_addresses() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director("lb1", &lab.configuration(FARM))?;
+        let (lab, _director, _servers) = Lab::exchange()?.serve(FARM)?;
         for (vip, from) in [(VIP, "198.51.100.9"), (VIP6, "2001:db8:1::9")] {
             let from: IpAddr = from.parse()?;
             let greeting = lab.client().call(&Target::new((vip, 25).into()).from([from]))?;
@@ -80,9 +76,7 @@ fn real_servers_reach_the_outside_by_the_directors_address() {
 #[test]
 fn a_real_server_may_call_the_vip_that_it_serves() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director("lb1", &lab.configuration(FARM))?;
+        let (lab, _director, _servers) = Lab::exchange()?.serve(FARM)?;
         for server in lab.servers() {
             let inside = Client::new(server.clone());
             for (vip, seen_as) in [(VIP, "10.0.1."), (VIP6, "fd00:2::")] {
@@ -106,12 +100,8 @@ fn a_real_server_may_call_the_vip_that_it_serves() {
 #[test]
 fn ports_may_change_on_the_way() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director(
-            "lb1",
-            &lab.configuration(
-                "
+        let (lab, _director, _servers) = Lab::exchange()?.serve(
+            "
                 services:
                   web:
                     vips: [192.168.1.35, 'fd00:1::35']
@@ -124,7 +114,6 @@ fn ports_may_change_on_the_way() {
                       exchange1: { ports: { 24: 25, 1000: 465, 1001: 465, 1002: 465, 1053: 53 } }
                       exchange2: { ports: { 24: 2525, 1000: 717, 1001: 717, 1002: 717, 1053: 443 } }
                 ",
-            ),
         )?;
         let client = lab.client();
         // A service's port, and that of each server.

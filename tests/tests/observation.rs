@@ -34,9 +34,7 @@ fn get(host: &Host, path: &str) -> Result<String, Box<dyn std::error::Error>> {
 #[test]
 fn status_and_metrics_show_the_traffic() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &lab.configuration(FARM))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(FARM)?;
         let client = lab.client();
         assert_eq!(client.visit(&Target::ports(VIP, &[25, 80]), 40)?.made(), 40);
         assert_eq!(client.visit(&Target::ports(VIP6, &[25, 80]), 8)?.made(), 8);
@@ -73,9 +71,7 @@ fn status_and_metrics_show_the_traffic() {
 #[test]
 fn the_connection_mark_names_the_server() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &lab.configuration(FARM))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(FARM)?;
         let hold = lab.client().hold(&Target::new((VIP, 25).into()), 8)?;
         let connections =
             director.host().run("conntrack -L -p tcp --orig-dst 192.168.1.35 --state ESTABLISHED")?;

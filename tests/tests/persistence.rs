@@ -1,7 +1,7 @@
 //! Clients stay with their server, on all ports of the mark.
 
 use lab::farm::{EXCHANGE_PORTS, VIP, VIP6};
-use lab::{Director, Lab, Result, Target, addresses};
+use lab::{Director, Lab, Result, Server, Target, addresses};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -15,29 +15,24 @@ const NETWORKS: [(IpAddr, [&str; 3]); 6] = [
     (VIP6, ["fd00:1::101", "fd00:1::102", "fd00:1::116"]),
 ];
 
-fn exchange(lab: &Lab, options: &str) -> Result<Director> {
-    lab.start_director(
-        "lb1",
-        &lab.configuration(&format!(
-            "
-            services:
-              exchange:
-                mark: 0x50
-                vips: [192.168.1.35, 'fd00:1::35']
-                ports: {{ tcp: [25, 80, 443, 465, 587, 717, 2525], udp: 443 }}
-                {options}
-                servers: {{ exchange1: {{}}, exchange2: {{}} }}
-            "
-        )),
-    )
+fn exchange(options: &str) -> Result<(Lab, Director, Vec<Server>)> {
+    Lab::exchange()?.serve(&format!(
+        "
+        services:
+          exchange:
+            mark: 0x50
+            vips: [192.168.1.35, 'fd00:1::35']
+            ports: {{ tcp: [25, 80, 443, 465, 587, 717, 2525], udp: 443 }}
+            {options}
+            servers: {{ exchange1: {{}}, exchange2: {{}} }}
+        "
+    ))
 }
 
 #[test]
 fn a_client_has_one_server_on_all_ports() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = exchange(&lab, "persistence: { timeout: 10m }")?;
+        let (lab, _director, _servers) = exchange("persistence: { timeout: 10m }")?;
         let mut seen = BTreeSet::new();
         for (vip, clients) in NETWORKS {
             for client in addresses(&clients)? {
@@ -61,9 +56,8 @@ fn a_client_has_one_server_on_all_ports() {
 #[test]
 fn clients_of_one_network_are_one_client_by_granularity() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = exchange(&lab, "persistence: { timeout: 10m, granularity: 24, granularity6: 64 }")?;
+        let (lab, _director, _servers) =
+            exchange("persistence: { timeout: 10m, granularity: 24, granularity6: 64 }")?;
         let mut seen = BTreeSet::new();
         for (vip, clients) in NETWORKS {
             let target = Target::ports(vip, &EXCHANGE_PORTS).from(addresses(&clients)?);
@@ -79,9 +73,7 @@ fn clients_of_one_network_are_one_client_by_granularity() {
 #[test]
 fn an_entry_ends_with_its_timeout() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = exchange(&lab, "persistence: { timeout: 1s }")?;
+        let (lab, _director, _servers) = exchange("persistence: { timeout: 1s }")?;
         let target = Target::ports(VIP, &[25]);
         let first = lab.client().visit(&target, 5)?;
         let first = first.only_server().ok_or("one server")?;
@@ -110,13 +102,10 @@ fn quiesced(
     expire_quiescent_template: &str,
     returns: bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let options = format!(
+    let (lab, director, _servers) = exchange(&format!(
         "persistence: {{}}
-                expire_quiescent_template: {expire_quiescent_template}"
-    );
-    let director = exchange(&lab, &options)?;
+            expire_quiescent_template: {expire_quiescent_template}"
+    ))?;
     let target = Target::ports(VIP, &EXCHANGE_PORTS);
     let tally = lab.client().visit(&target, 7)?;
     let server = tally.only_server().ok_or("one server")?;

@@ -17,9 +17,7 @@ const CLIENTS: [(IpAddr, &str); 2] = [(VIP, "192.168.1.101"), (VIP6, "fd00:1::10
 #[test]
 fn undeclared_ports_of_a_vip() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
         // A service of the director's own host is none of the VIP's.
         let _own = lab::Server::start_on(director.host(), &[3389], &[53])?;
         let client = lab.client();
@@ -61,9 +59,7 @@ fn a_vip_answers_pings() {
 #[test]
 fn a_service_without_a_server_left() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
         director.cli(&["weight", "exchange", "exchange1", "0"])?;
         director.cli(&["drain", "exchange", "exchange2"])?;
         let client = lab.client();

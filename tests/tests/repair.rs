@@ -33,9 +33,7 @@ fn repaired_with(
     idle: bool,
     damage: impl FnOnce(&Host) -> lab::Result<()>,
 ) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
     let host = director.host();
     let addresses = || host.run("ip -oneline address show");
     let (ruleset_before, addresses_before) = (table(&director)?, addresses()?);

@@ -35,9 +35,7 @@ fn homes(lab: &Lab) -> Result<BTreeMap<IpAddr, String>, Box<dyn Error>> {
 
 /// Nothing fails and nobody moves while the daemon ends, is away, and comes back.
 fn unnoticed(end: impl FnOnce(&mut Director) -> lab::Result<()>) -> Result<(), Box<dyn Error>> {
-    let lab = Lab::exchange()?;
-    let _servers = lab.start_servers()?;
-    let mut director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+    let (lab, mut director, _servers) = Lab::exchange()?.serve(SERVICE)?;
     let before = homes(&lab)?;
     let clients = addresses(&["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"])?;
     let target = Target::ports(VIP, &EXCHANGE_PORTS).from(clients);
@@ -81,9 +79,7 @@ fn a_crash_goes_unnoticed() {
 #[test]
 fn a_director_that_stays_away_is_not_missed() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let mut director = lab.start_director("lb1", &lab.configuration(SERVICE))?;
+        let (lab, mut director, _servers) = Lab::exchange()?.serve(SERVICE)?;
         let before = homes(&lab)?;
         director.stop()?;
         assert_eq!(homes(&lab)?, before);

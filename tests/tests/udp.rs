@@ -8,19 +8,14 @@ use std::net::IpAddr;
 #[test]
 fn flows_are_shared_out_and_stay_where_they_are() {
     lab::test(|| {
-        let lab = Lab::exchange()?;
-        let _servers = lab.start_servers()?;
-        let _director = lab.start_director(
-            "lb1",
-            &lab.configuration(
-                "
+        let (lab, _director, _servers) = Lab::exchange()?.serve(
+            "
                 services:
                   names:
                     vips: [192.168.1.35, 'fd00:1::35']
                     ports: { both: 53, udp: '400-500' }
                     servers: { exchange1: { weight: 3 }, exchange2: { weight: 1 } }
                 ",
-            ),
         )?;
         for (vip, from) in [(VIP, "192.168.1.101"), (VIP6, "2001:db8:2::1")] {
             let mut flows = BTreeMap::new();
