@@ -1,10 +1,12 @@
 use super::{Fake, Reason};
 use crate::ir::{
-    BaseChain, ChainKind, DataType, Datum, Element, ElementData, Expression, Hook, Jhash, Key, KeyPart,
-    MapData, MapSpec, MarkTarget, Rule, Selector, Statement, Verdict,
+    BaseChain, ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Jhash, Key,
+    KeyPart, MapData, MapSpec, MarkTarget, Match, Rate, RateUnit, Reject, Rule, Selector, Statement,
+    Synproxy, TcpFlags, Verdict,
 };
 use crate::observed::Observed;
 use crate::transaction::{Operation, Transaction};
+use std::time::Duration;
 
 fn chain(name: &str) -> Operation {
     Operation::AddChain { name: name.to_owned(), base: None }
@@ -52,6 +54,24 @@ fn add(key: Key, element: Element) -> Operation {
 
 fn delete(key: Key) -> Operation {
     Operation::DeleteElements { map: "verdicts".to_owned(), spec: verdicts(), keys: vec![key] }
+}
+
+/// A set of buckets, and a rule that looks into it.
+fn limited(spec: MapSpec, rate: Rate, timeout: Option<Duration>) -> Vec<Operation> {
+    let key = vec![Selector::CtMark];
+    let limit = Statement::Limit { map: "limit".to_owned(), key, timeout, rate };
+    vec![map("limit", spec), rule("free", limit)]
+}
+
+fn buckets() -> MapSpec {
+    MapSpec { key: vec![DataType::Mark], dynamic: true, timeout: true, size: Some(8), ..MapSpec::default() }
+}
+
+const RATE: Rate = Rate { count: 10, per: RateUnit::Second, burst: 20 };
+const SYNPROXY: Synproxy = Synproxy { mss: 1460, wscale: 7, timestamp: true, sack_perm: true };
+
+fn tcp_flags(mask: TcpFlags, value: TcpFlags) -> Statement {
+    Statement::Match(Match::TcpFlags { mask, value, negate: false })
 }
 
 fn range(first: u16, last: u16) -> Operation {
@@ -149,6 +169,18 @@ fn refusals() {
             "free",
             Statement::Delete { map: "verdicts".to_owned(), key: vec![Selector::CtMark], data: None },
         )],
+        limited(MapSpec { dynamic: false, ..buckets() }, RATE, None),
+        limited(MapSpec { key: vec![DataType::InetService], ..buckets() }, RATE, None),
+        limited(MapSpec { data: MapData::Values(vec![DataType::Mark]), ..buckets() }, RATE, None),
+        limited(MapSpec { timeout: false, ..buckets() }, RATE, Some(Duration::from_secs(1))),
+        limited(buckets(), Rate { count: 0, ..RATE }, None),
+        limited(buckets(), Rate { burst: 0, ..RATE }, None),
+        limited(buckets(), Rate { count: u64::MAX, ..RATE }, None),
+        limited(buckets(), Rate { count: 1, per: RateUnit::Week, burst: u32::MAX }, None),
+        vec![rule("free", Statement::Match(Match::CtState(CtStates::default())))],
+        vec![rule("free", tcp_flags(TcpFlags::default(), TcpFlags::default()))],
+        vec![rule("free", tcp_flags(TcpFlags::SYN, TcpFlags::ACK))],
+        vec![rule("free", Statement::Synproxy(Synproxy { wscale: 15, ..SYNPROXY }))],
         vec![map("bad", MapSpec { interval: true, ..verdicts() })],
         vec![map("bad", MapSpec { key: vec![], ..verdicts() })],
         vec![chain("")],
@@ -164,6 +196,10 @@ fn refusals() {
         vec![add(mark(2), leads("in"))],
         vec![rule("in", Statement::Masquerade)],
         vec![rule("target", Statement::Masquerade)],
+        vec![rule("in", Statement::Snat([10, 0, 1, 254].into()))],
+        vec![rule("out", Statement::Synproxy(SYNPROXY))],
+        vec![rule("in", Statement::Synproxy(SYNPROXY))],
+        limited(MapSpec { counter: true, ..buckets() }, RATE, None),
     ];
     for operations in unsupported {
         assert!(matches!(refusal(operations.clone()), Reason::Unsupported(_)), "{operations:?}");
@@ -190,8 +226,25 @@ fn names_and_keys_may_go_and_come_back_in_one_transaction() {
 #[test]
 fn a_statement_is_possible_wherever_no_hook_forbids_it() {
     let mut fake = kernel();
-    let operations = vec![rule("out", goto("free")), rule("free", Statement::Masquerade)];
+    let mut operations = vec![
+        rule("out", goto("free")),
+        rule("free", Statement::Masquerade),
+        rule("out", Statement::Snat([10, 0, 1, 254].into())),
+        base("raw", ChainKind::Filter, Hook::Prerouting, -300),
+        rule("raw", Statement::Notrack),
+    ];
+    for (name, hook) in [("input", Hook::Input), ("forward", Hook::Forward)] {
+        let reset = Statement::Reject(Reject::TcpReset);
+        operations.push(base(name, ChainKind::Filter, hook, 0));
+        operations.extend([rule(name, Statement::Synproxy(SYNPROXY)), rule(name, reset)]);
+    }
+    operations.extend(limited(buckets(), RATE, Some(Duration::from_secs(1))));
     assert_eq!(fake.apply(&Transaction { operations }), Ok(()));
+    let busy = vec![Operation::DeleteMap { name: "limit".to_owned() }];
+    assert_eq!(
+        fake.apply(&Transaction { operations: busy }).unwrap_err().reason,
+        Reason::Busy("map limit".to_owned())
+    );
 }
 
 #[test]

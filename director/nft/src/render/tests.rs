@@ -1,9 +1,9 @@
 use super::{operation, ruleset, transaction};
 use crate::diff::{diff, removal};
 use crate::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook,
-    Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen, NumgenMode, Reject, Rule, Ruleset,
-    Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, CtStates, DataType, Datum, Dnat, Element, ElementData, EventMask,
+    Expression, Family, Hook, Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen,
+    NumgenMode, Rate, RateUnit, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
 use crate::namespace;
 use crate::observed::Observed;
@@ -168,6 +168,19 @@ fn maps() -> BTreeMap<String, Map> {
                 )],
             ),
         ),
+        (
+            "delivery",
+            map(
+                &[Mark],
+                MapData::Verdict,
+                MapSpec { counter: true, ..plain() },
+                vec![
+                    (Key::of([Datum::Mark(80)]), to_chain("pick4", None)),
+                    (Key::of([Datum::Mark(81)]), to_chain("pick6", Some("smtp"))),
+                ],
+            ),
+        ),
+        ("limit4", plain_set(&[Ipv4Addr, Mark], dynamic(), vec![])),
         ("live", plain_set(&[Mark], plain(), (1..=11).map(|n| Key::of([Datum::Mark(n)])).collect())),
         ("persist4", map(&[Ipv4Addr, Mark], MapData::Values(vec![Mark]), dynamic(), vec![])),
         (
@@ -396,6 +409,18 @@ fn chains() -> BTreeMap<String, Chain> {
                 ],
             ),
         ),
+        ("protection", chain(base(ChainKind::Filter, Hook::Input, 0), protection())),
+        (
+            "source",
+            chain(
+                base(ChainKind::Nat, Hook::Postrouting, 100),
+                vec![
+                    rule([is(Nfproto, Datum::Proto(2)), Statement::Snat([10, 0, 1, 254].into())]),
+                    rule([Statement::Snat("fd00::fe".parse().unwrap())]),
+                    rule([is(MetaMark, Datum::Mark(80)), Statement::Snat([10, 0, 1, 253].into())]),
+                ],
+            ),
+        ),
         (
             "no-server",
             chain(
@@ -528,6 +553,46 @@ fn chains() -> BTreeMap<String, Chain> {
         ),
     ];
     named.map(|(name, chain)| (name.to_owned(), chain)).into()
+}
+
+/// What limits, watches and protects, in a chain of input.
+fn protection() -> Vec<Rule> {
+    let tcp_flags = |value, mask, negate| Statement::Match(Match::TcpFlags { mask, value, negate });
+    let limit = |timeout, per, burst| Statement::Limit {
+        map: "limit4".to_owned(),
+        key: vec![Selector::Ip4Saddr { prefix: 24 }, Selector::MetaMark],
+        timeout,
+        rate: Rate { count: 10, per, burst },
+    };
+    let synproxy =
+        |timestamp| Statement::Synproxy(Synproxy { mss: 1440, wscale: 7, timestamp, sack_perm: !timestamp });
+    let (syn, rst, ack) = (TcpFlags::SYN, TcpFlags::RST, TcpFlags::ACK);
+    let state = |states| Statement::Match(Match::CtState(states));
+    let events = |events| Statement::SetEvents(events);
+    vec![
+        rule([
+            is(Selector::L4Proto, TCP),
+            tcp_flags(syn, syn | rst | ack, false),
+            events(EventMask::ASSURED),
+        ]),
+        rule([tcp_flags(syn, syn | rst, true), is(Selector::ThDport, Datum::Port(25))]),
+        rule([tcp_flags(syn, syn, false), tcp_flags(syn, TcpFlags::ALL, true), events(EventMask::default())]),
+        rule([
+            is(Selector::L4Proto, TCP),
+            events(EventMask::NEW | EventMask::DESTROY),
+            tcp_flags(syn, syn | ack, false),
+        ]),
+        rule([limit(None, RateUnit::Second, 5), Statement::Verdict(Verdict::Drop)]),
+        rule([limit(Some(Duration::from_secs(90)), RateUnit::Week, 9), Statement::Counter]),
+        rule([state(CtStates::INVALID | CtStates::UNTRACKED), synproxy(true)]),
+        rule([
+            state(CtStates::INVALID),
+            tcp_flags(TcpFlags::default(), syn | rst, false),
+            Statement::Reject(Reject::TcpReset),
+        ]),
+        rule([synproxy(false)]),
+        rule([Statement::Notrack]),
+    ]
 }
 
 fn sample() -> Ruleset {

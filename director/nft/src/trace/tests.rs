@@ -1,3 +1,5 @@
+mod protection;
+
 use super::{Outcome, Packet, Trace, Tracer};
 use crate::fake::Fake;
 use crate::ir::{

@@ -1,9 +1,9 @@
 //! Random valid rulesets over few names, so that two of them have much in common.
 
 use crate::ir::{
-    BaseChain, Chain, ChainKind, DataType, Datum, Dnat, Element, ElementData, Expression, Family, Hook,
-    Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Numgen, NumgenMode, Reject, Rule, Ruleset,
-    Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, CtStates, DataType, Datum, Dnat, Element, ElementData, EventMask,
+    Expression, Family, Hook, Jhash, Key, KeyPart, Map, MapData, MapSpec, MarkTarget, Match, Numgen,
+    NumgenMode, Rate, RateUnit, Reject, Rule, Ruleset, Selector, Statement, TcpFlags, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -31,7 +31,7 @@ struct RawChain {
 
 pub(super) fn ruleset() -> impl Strategy<Value = Ruleset> {
     let element = (0..6_u8, 0..3_u8, option::weighted(0.3, 0..2_u8));
-    let map = (0..8_u8, vec(element, 0..6)).prop_map(|(kind, elements)| RawMap { kind, elements });
+    let map = (0..9_u8, vec(element, 0..6)).prop_map(|(kind, elements)| RawMap { kind, elements });
     let rule = (vec(any::<u8>(), 1..4), option::weighted(0.3, 0..2_u8));
     let chain =
         (option::weighted(0.4, 0..4_u8), vec(rule, 0..4)).prop_map(|(base, rules)| RawChain { base, rules });
@@ -100,6 +100,13 @@ fn map(raw: &RawMap, leaves: &[usize]) -> Map {
             size: Some(64),
             ..MapSpec::default()
         },
+        8 => MapSpec {
+            key: vec![Address, Mark],
+            dynamic: true,
+            timeout: true,
+            size: Some(64),
+            ..MapSpec::default()
+        },
         6 => MapSpec { key: vec![Mark], counter: true, ..MapSpec::default() },
         _ => MapSpec { key: vec![Mark], data: MapData::Values(vec![Address]), ..MapSpec::default() },
     };
@@ -161,10 +168,10 @@ fn statement(number: u8, ruleset: &Ruleset, index: usize, targets: &[usize]) -> 
         fitting.nth(choice % count).map(|(name, _)| name.clone())
     };
     let key = vec![Selector::CtMark];
-    match number % 10 {
+    match number % 15 {
         0 | 1 if !targets.is_empty() => {
             let target = format!("c{}", targets[choice % targets.len()]);
-            Statement::Verdict(if number.is_multiple_of(10) {
+            Statement::Verdict(if number.is_multiple_of(15) {
                 Verdict::Goto(target)
             } else {
                 Verdict::Jump(target)
@@ -208,6 +215,22 @@ fn statement(number: u8, ruleset: &Ruleset, index: usize, targets: &[usize]) -> 
             let value = Expression::Jhash(Jhash { key, modulus: 251, seed: u32::from(number), offset: 16 });
             Statement::SetMark { target: MarkTarget::Ct, value }
         }
+        10 => Statement::Match(Match::CtState(CtStates::NEW | CtStates::INVALID)),
+        11 => {
+            let (mask, value) = (TcpFlags::SYN | TcpFlags::RST, TcpFlags::SYN);
+            Statement::Match(Match::TcpFlags { mask, value, negate: number > 100 })
+        }
+        12 => Statement::SetEvents(if number > 100 { EventMask::DESTROY } else { EventMask::default() }),
+        13 => match find(&[DataType::Ipv4Addr, DataType::Mark], &MapData::None) {
+            Some(map) => Statement::Limit {
+                map,
+                key: vec![Selector::Ip4Saddr { prefix: 32 }, Selector::MetaMark],
+                timeout: None,
+                rate: Rate { count: 10, per: RateUnit::Minute, burst: 1 + u32::from(number) },
+            },
+            None => mark,
+        },
+        14 => Statement::Notrack,
         _ => mark,
     }
 }
