@@ -8,13 +8,7 @@ use std::process::{Command, Stdio};
 pub(crate) fn run(script: &str, input: &str) -> Option<(bool, String)> {
     let usable = Command::new("unshare").args(["-n", "nft", "list", "ruleset"]).output();
     if !usable.is_ok_and(|output| output.status.success()) {
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
-        assert!(
-            std::env::var("ALLOW_SKIP").is_ok_and(|value| value == "1"),
-            "{name} did not run: it needs root, unshare and nft\n  hint: ALLOW_SKIP=1 lets such tests pass"
-        );
-        // Straight to the stream: the harness keeps what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: it needs root, unshare and nft");
+        skip();
         return None;
     }
     let mut child = Command::new("unshare")
@@ -28,4 +22,15 @@ pub(crate) fn run(script: &str, input: &str) -> Option<(bool, String)> {
     let output = child.wait_with_output().unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     Some((output.status.success(), text))
+}
+
+/// Fails the test for want of a namespace, or says that it is passed over.
+pub(crate) fn skip() {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    assert!(
+        std::env::var("ALLOW_SKIP").is_ok_and(|value| value == "1"),
+        "{name} did not run: it needs root, unshare and nft\n  hint: ALLOW_SKIP=1 lets such tests pass"
+    );
+    // Straight to the stream: the harness keeps what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: it needs root, unshare and nft");
 }

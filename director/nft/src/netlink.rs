@@ -15,6 +15,7 @@ mod events;
 mod expression;
 mod lower;
 mod read;
+mod rehearse;
 mod set;
 mod socket;
 mod userdata;
@@ -76,22 +77,7 @@ impl Nft {
     /// [`Error::Refused`] names the first operation that the kernel refused. After [`Error::Unknown`] the state must
     /// be read again; after all others nothing has changed.
     pub fn apply(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        let mut batch = Batch::new(transaction)?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.socket.drain();
-        let first = self.socket.reserve(batch.count());
-        let bytes = batch.numbered(first);
-        self.socket.send(bytes).map_err(|error| match error.raw_os_error() {
-            Some(libc::EMSGSIZE) => Error::TooLarge { bytes: bytes.len() },
-            _ => Error::Request { what: "sending a transaction".to_owned(), error },
-        })?;
-        let result = self.outcome(transaction, &batch, first);
-        if result.is_err() {
-            self.socket.drain();
-        }
-        result
+        self.exchange(transaction, Batch::new(transaction)?)
     }
 
     /// Reads the table back. Without one, [`Observed::table`] is false.
@@ -174,6 +160,25 @@ impl Nft {
             what: format!("reading the map {map}"),
             error: io::Error::from_raw_os_error(libc::ENOENT),
         })
+    }
+
+    /// Sends a batch and hears what becomes of it.
+    fn exchange(&mut self, transaction: &Transaction, mut batch: Batch) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.socket.drain();
+        let first = self.socket.reserve(batch.count());
+        let bytes = batch.numbered(first);
+        self.socket.send(bytes).map_err(|error| match error.raw_os_error() {
+            Some(libc::EMSGSIZE) => Error::TooLarge { bytes: bytes.len() },
+            _ => Error::Request { what: "sending a transaction".to_owned(), error },
+        })?;
+        let result = self.outcome(transaction, &batch, first);
+        if result.is_err() {
+            self.socket.drain();
+        }
+        result
     }
 
     /// Reads acknowledgements up to the last one, or to the first refusal: a batch that failed never ends.

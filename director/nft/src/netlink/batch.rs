@@ -22,10 +22,12 @@ const APPEND: c_int = libc::NLM_F_APPEND;
 /// The messages of a transaction, and which operation each belongs to.
 pub(super) struct Batch {
     bytes: Vec<u8>,
-    /// Where each message begins. The first begins the batch, the last ends it.
+    /// Where each message begins. The first begins the batch; the last ends it if it commits.
     starts: Vec<usize>,
-    /// For each message the operation's place; `None` at both ends.
+    /// For each message the operation's place; `None` at the ends.
     owners: Vec<Option<usize>>,
+    /// False if the end is left out.
+    commits: bool,
     /// Where libnftnl writes a message.
     scratch: Vec<u64>,
 }
@@ -33,20 +35,36 @@ pub(super) struct Batch {
 impl Batch {
     /// Lowers a transaction.
     pub(super) fn new(transaction: &Transaction) -> Result<Self, Error> {
-        let scratch = nftnl::nft_nlmsg_maxsize().div_ceil(8) as usize;
-        let mut batch =
-            Self { bytes: Vec::new(), starts: Vec::new(), owners: Vec::new(), scratch: vec![0; scratch] };
-        batch.edge(libc::NFNL_MSG_BATCH_BEGIN);
+        let mut batch = Self::rehearsal(transaction)?;
+        batch.edge(libc::NFNL_MSG_BATCH_END);
+        batch.commits = true;
+        Ok(batch)
+    }
+
+    /// Lowers a transaction, but leaves out the end: the kernel checks all of it and takes it back.
+    pub(super) fn rehearsal(transaction: &Transaction) -> Result<Self, Error> {
+        let mut batch = Self::begin();
         for (index, operation) in transaction.operations.iter().enumerate() {
             batch.operation(index, operation).map_err(|reason| Error::invalid(operation, reason))?;
         }
-        // Kernels before 6.10 acknowledge no end, so the last real message asks for it.
-        let last = batch.starts.last().copied().unwrap_or_default();
-        let flags = batch.bytes.get(last + FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
-        let flags = flags.map_or(0, u16::from_ne_bytes) | ACK;
-        put(&mut batch.bytes, last + FLAGS_AT, &flags.to_ne_bytes());
-        batch.edge(libc::NFNL_MSG_BATCH_END);
+        batch.ask_for_acknowledgement();
         Ok(batch)
+    }
+
+    fn begin() -> Self {
+        let scratch = vec![0; nftnl::nft_nlmsg_maxsize().div_ceil(8) as usize];
+        let mut batch =
+            Self { bytes: Vec::new(), starts: Vec::new(), owners: Vec::new(), commits: false, scratch };
+        batch.edge(libc::NFNL_MSG_BATCH_BEGIN);
+        batch
+    }
+
+    /// Of the last message so far: kernels before 6.10 acknowledge no end.
+    fn ask_for_acknowledgement(&mut self) {
+        let last = self.starts.last().copied().unwrap_or_default();
+        let flags = self.bytes.get(last + FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
+        let flags = flags.map_or(0, u16::from_ne_bytes) | ACK;
+        put(&mut self.bytes, last + FLAGS_AT, &flags.to_ne_bytes());
     }
 
     /// True if there is nothing to send.
@@ -69,9 +87,9 @@ impl Batch {
         &self.bytes
     }
 
-    /// True for the message whose acknowledgement tells that all was applied.
+    /// True for the message whose acknowledgement tells that all was applied, or could be.
     pub(super) fn is_last(&self, message: usize) -> bool {
-        message + 2 == self.starts.len()
+        message + 1 + usize::from(self.commits) == self.starts.len()
     }
 
     /// The place of the operation that a message belongs to.
@@ -263,6 +281,27 @@ fn hook(chain: &mut Chain<'_>, base: BaseChain) {
 const fn bits(value: c_int) -> u16 {
     let [low, high, ..] = value.to_le_bytes();
     u16::from_le_bytes([low, high])
+}
+
+/// As [`Batch::rehearsal`], with a rule at the end that holds nothing but an expression of this name.
+#[cfg(test)]
+pub(super) fn rehearsal_of_expression(
+    transaction: &Transaction,
+    chain: &str,
+    expression: &str,
+) -> Result<Batch, Error> {
+    use super::constants::expression as expression_attr;
+    const EXPRESSIONS: u16 = 4;
+    let mut batch = Batch::rehearsal(transaction)?;
+    let mut rule = message(libc::NFT_MSG_NEWRULE, CREATE | APPEND);
+    rule.text(rule_attr::TABLE, TABLE).text(rule_attr::CHAIN, chain).nest(EXPRESSIONS, |list| {
+        list.nest(attr::LIST_ITEM, |item| {
+            item.text(expression_attr::NAME, expression);
+        });
+    });
+    batch.push(Some(transaction.operations.len()), &rule.finish(0));
+    batch.ask_for_acknowledgement();
+    Ok(batch)
 }
 
 const _: () = assert!(sys::NFTNL_UDATA_COMMENT_MAXLEN as usize == userdata::COMMENT_MAX);
