@@ -50,7 +50,8 @@ impl Layout {
         self.specs.get(SLOTS).and_then(|spec| spec.size).is_some_and(|size| slots <= size as usize)
     }
 
-    /// Names of the maps whose elements count connections.
+    /// Names of the maps whose elements count: connections of a server, or clients of a service that found no room for
+    /// an entry.
     pub fn counting_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.specs.iter().filter(|(_, spec)| spec.counter).map(|(name, _)| *name)
     }
@@ -114,6 +115,8 @@ impl Layout {
             };
             self.specs.insert(names.persist, spec);
             self.profiles.extend(needs.profiles);
+            self.add(names.overflow, &[Mark], MapData::Verdict, needs.persistent);
+            self.count(names.overflow);
         }
     }
 
@@ -145,6 +148,7 @@ struct Needs {
     addresses: usize,
     dests: usize,
     port_dests: usize,
+    persistent: usize,
     profiles: BTreeSet<Profile>,
 }
 
@@ -169,6 +173,7 @@ impl Needs {
                 needs.port_dests += service.servers.len() * distinct_ports(service).len();
             }
             if let Some(persistence) = service.persistence {
+                needs.persistent += 1;
                 needs.profiles.insert(Profile::of(persistence, ipv6, mapped));
             }
         }

@@ -20,12 +20,16 @@ pub(super) struct FamilyNames {
     pub(super) port_dests: &'static str,
     /// Client . mark to destination id.
     pub(super) persist: &'static str,
+    /// Mark of a persistent service to where its clients go that find no room in `persist`.
+    pub(super) overflow: &'static str,
     /// Slot to destination to address.
     pub(super) pick: &'static str,
     /// The same with port mapping.
     pub(super) pick_ports: &'static str,
     /// Destination id in the ct mark to address.
     pub(super) deliver: &'static str,
+    /// The same with port mapping.
+    pub(super) deliver_ports: &'static str,
 }
 
 /// IPv4, then IPv6.
@@ -38,9 +42,11 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         dests: "dests4",
         port_dests: "dests4-ports",
         persist: "persist4",
+        overflow: "overflow4",
         pick: "pick4",
         pick_ports: "pick4-ports",
         deliver: "deliver4",
+        deliver_ports: "deliver4-ports",
     },
     FamilyNames {
         ipv6: true,
@@ -50,9 +56,11 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         dests: "dests6",
         port_dests: "dests6-ports",
         persist: "persist6",
+        overflow: "overflow6",
         pick: "pick6",
         pick_ports: "pick6-ports",
         deliver: "deliver6",
+        deliver_ports: "deliver6-ports",
     },
 ];
 

@@ -18,6 +18,7 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
         ports(&mut part, names, service);
         let slots = slots(&mut part, names, service, registry, offer);
         destinations(&mut part, names, service, registry, offer);
+        overflow(&mut part, names, service);
         let rules = rules(names, service, slots);
         part.chains.insert(service_chain(&service.name, names.ipv6), Chain { base: None, rules });
     }
@@ -101,6 +102,16 @@ fn destinations(
             let key = Key::of([Datum::Mark(id.get()), Datum::Port(port)]);
             insert(part, names.port_dests, key, Element { data, comment: comment.clone() });
         }
+    }
+}
+
+/// Where clients go that find no room for an entry; the element counts them.
+fn overflow(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
+    if service.persistence.is_some() {
+        let chain = if maps_ports(service) { names.deliver_ports } else { names.deliver };
+        let data = Some(ElementData::Verdict(Verdict::Goto(chain.to_owned())));
+        let key = Key::of([Datum::Mark(service.mark.get())]);
+        insert(part, names.overflow, key, Element { data, comment: Some(service.name.clone()) });
     }
 }
 

@@ -28,9 +28,11 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
         chain(&mut ruleset, names.deliver, delivery(vec![dests], NO_SERVER));
         if layout.has(names.port_dests) {
             let mut rules = vec![rule(vec![from_slot()])];
-            rules.extend(port_dnats(names));
-            rules.push(goto(NO_SERVER));
+            rules.extend(port_delivery(names));
             chain(&mut ruleset, names.pick_ports, rules);
+            if layout.has(names.overflow) {
+                chain(&mut ruleset, names.deliver_ports, port_delivery(names));
+            }
         }
     }
     for profile in layout.profiles() {
@@ -107,8 +109,7 @@ fn refusal(comment: &str) -> Vec<Rule> {
 /// Clients that have an entry: to their server, and the entry lives anew. Where the server may not be returned
 /// to, it stands in no destination map: the look-up ends the rule and the stale entry goes.
 fn returning(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
-    let entry = client_key(profile);
-    let known = set_ct_mark(Expression::Map { key: entry.clone(), map: names.persist.to_owned() });
+    let known = set_ct_mark(Expression::Map { key: client_key(profile), map: names.persist.to_owned() });
     let renew = renew(names, profile);
     let mut rules = Vec::new();
     if profile.ports {
@@ -120,22 +121,26 @@ fn returning(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
         let deliver = dnat(names, &[Selector::CtMark], names.dests, false);
         rules.push(commented(vec![known, renew, deliver], "returning client"));
     }
-    let forget =
-        Statement::Delete { map: names.persist.to_owned(), key: entry, data: Some(Selector::CtMark) };
-    rules.push(commented(vec![forget], "its server is gone"));
+    rules.push(commented(vec![forget(names, profile)], "its server is gone"));
     rules
 }
 
-/// Clients without an entry: to the slot's server, and they get one. Each step is a rule of its own, for a full
-/// map ends only its rule.
+/// Clients without an entry: to the slot's server, and they get one. A full map ends the rule, and the client goes to
+/// its server without; so does a slot whose server takes nobody, but that leaves an entry.
 fn sticking(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
-    let mut rules =
-        vec![rule(vec![from_slot()]), commented(vec![renew(names, profile)], "client sticks to this server")];
-    if profile.ports {
-        rules.extend(port_dnats(names));
+    let stick = |dnat| vec![from_slot(), renew(names, profile), dnat];
+    let deliveries: Vec<Vec<Statement>> = if profile.ports {
+        let protocols = [Protocol::Tcp, Protocol::Udp];
+        protocols.map(|it| [vec![is_protocol(it)], stick(port_dnat(names))].concat()).into()
     } else {
-        rules.push(rule(vec![dnat(names, &[Selector::CtMark], names.dests, false)]));
-    }
+        vec![stick(dnat(names, &[Selector::CtMark], names.dests, false))]
+    };
+    let refuse = Statement::Verdict(Verdict::Goto(NO_SERVER.to_owned()));
+    let mut rules: Vec<Rule> =
+        deliveries.into_iter().map(|it| commented(it, "client sticks to this server")).collect();
+    rules.push(commented(vec![forget(names, profile), refuse], "its server takes nobody"));
+    let overflow = Statement::Vmap { key: vec![Selector::MetaMark], map: names.overflow.to_owned() };
+    rules.push(commented(vec![overflow], "no room for an entry"));
     rules.push(goto(NO_SERVER));
     rules
 }
@@ -247,8 +252,9 @@ fn port_dnat(names: &FamilyNames) -> Statement {
     dnat(names, &[Selector::CtMark, Selector::ThDport], names.port_dests, true)
 }
 
-fn port_dnats(names: &FamilyNames) -> [Rule; 2] {
-    [Protocol::Tcp, Protocol::Udp].map(|protocol| rule(vec![is_protocol(protocol), port_dnat(names)]))
+fn port_delivery(names: &FamilyNames) -> Vec<Rule> {
+    let deliver = |protocol| rule(vec![is_protocol(protocol), port_dnat(names)]);
+    vec![deliver(Protocol::Tcp), deliver(Protocol::Udp), goto(NO_SERVER)]
 }
 
 fn client_key(profile: &Profile) -> Vec<Selector> {
@@ -260,6 +266,14 @@ fn renew(names: &FamilyNames, profile: &Profile) -> Statement {
         map: names.persist.to_owned(),
         key: client_key(profile),
         timeout: Some(profile.timeout),
+        data: Some(Selector::CtMark),
+    }
+}
+
+fn forget(names: &FamilyNames, profile: &Profile) -> Statement {
+    Statement::Delete {
+        map: names.persist.to_owned(),
+        key: client_key(profile),
         data: Some(Selector::CtMark),
     }
 }
