@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 
+use director_core::plan;
 use director_nft::ir::{Datum, Key, KeyPart};
 use director_nft::netlink::Flow;
 use serde::{Deserialize, Serialize};
@@ -33,11 +34,14 @@ pub struct Live {
     pub open: u64,
 }
 
-/// Connections scheduled so far, by destination id.
+/// Connections scheduled so far, by destination id; and those that found no room for a persistence entry, by mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connections {
     totals: BTreeMap<u32, u64>,
-    /// Last reading of every element, by map and the element's destination id and port (0 if it has none).
+    /// IPv4, IPv6.
+    #[serde(default)]
+    without_entry: [BTreeMap<u32, u64>; 2],
+    /// Last reading of every element, by map and the element's destination id or mark, and port (0 if it has none).
     seen: BTreeMap<String, BTreeMap<u32, BTreeMap<u16, u64>>>,
 }
 
@@ -51,7 +55,10 @@ impl Connections {
         let Some(readings) = self.seen.get_mut(map) else { return };
         let last = readings.entry(id).or_default().insert(port, packets).unwrap_or(0);
         let growth = packets.checked_sub(last).unwrap_or(packets);
-        let total = self.totals.entry(id).or_default();
+        let overflow = [false, true].into_iter().position(|ipv6| plan::overflow_map(ipv6) == map);
+        let totals =
+            overflow.and_then(|family| self.without_entry.get_mut(family)).unwrap_or(&mut self.totals);
+        let total = totals.entry(id).or_default();
         *total = total.saturating_add(growth);
     }
 
@@ -69,6 +76,12 @@ impl Connections {
         }
     }
 
+    /// Connections of a persistent service so far that found no room for an entry: IPv4, IPv6.
+    #[must_use]
+    pub fn without_entry(&self, mark: u32) -> [u64; 2] {
+        self.without_entry.each_ref().map(|totals| totals.get(&mark).copied().unwrap_or(0))
+    }
+
     /// Connections that a destination got so far.
     #[must_use]
     pub fn total(&self, id: u32) -> u64 {
@@ -76,7 +89,7 @@ impl Connections {
     }
 }
 
-/// Destination id and port of an element of a destination map.
+/// Destination id (or mark) and port of an element of a map that counts.
 fn identify(key: &Key) -> Option<(u32, u16)> {
     match key.0.as_slice() {
         [KeyPart::Value(Datum::Mark(id))] => Some((*id, 0)),

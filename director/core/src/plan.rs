@@ -61,6 +61,18 @@ pub fn persistence_key(service: &Service, client: IpAddr) -> Option<(&'static st
     Some((names.persist, Key::of([skeleton::datum(network), Datum::Mark(service.mark.get())])))
 }
 
+/// Map of the persistence entries of a family.
+#[must_use]
+pub fn persistence_map(ipv6: bool) -> &'static str {
+    FAMILIES[usize::from(ipv6)].persist
+}
+
+/// Map whose elements count, by a service's mark, the connections of a family that found no room for an entry.
+#[must_use]
+pub fn overflow_map(ipv6: bool) -> &'static str {
+    FAMILIES[usize::from(ipv6)].overflow
+}
+
 /// How many slots a service takes in both families together.
 #[must_use]
 pub fn slot_count(service: &Service, offer: &Offer) -> usize {

@@ -58,6 +58,17 @@ fn an_element_that_is_made_anew_counts_from_zero() {
 }
 
 #[test]
+fn connections_without_room_for_an_entry_count_by_family_and_mark() {
+    let mut connections = Connections::default();
+    connections.count("overflow4", &key(80), 3);
+    connections.count("overflow6", &key(80), 2);
+    connections.retire("overflow6", &key(80), 4);
+    connections.count("overflow6", &key(80), 1);
+    assert_eq!((connections.without_entry(80), connections.total(80)), ([3, 5], 0));
+    assert_eq!(connections.without_entry(81), [0, 0]);
+}
+
+#[test]
 fn ports_of_a_destination_add_up() {
     let mut connections = Connections::default();
     for port in [25, 80] {

@@ -83,10 +83,18 @@ impl<'a> Pass<'a> {
     pub fn see(&mut self, entry: &Entry) {
         let Entry { client, destination, left } = *entry;
         let policy = self.policies.of(destination).filter(|it| it.destinations.contains_key(&destination));
-        let Some(policy) = policy.filter(|policy| policy.client(client.address) == client) else {
+        let Some(policy) = policy else {
             self.act(Action::Delete(client));
             return;
         };
+        let home = policy.client(client.address);
+        if home != client {
+            self.act(Action::Delete(client));
+            let left = left.filter(|_| !self.live.has(&home, destination)).unwrap_or(policy.timeout);
+            let entry = Entry { client: home, destination, left: Some(left.min(policy.timeout)) };
+            self.act(Action::Put { entry, only_missing: true });
+            return;
+        }
         self.report.entries[usize::from(client.address.is_ipv6())] += 1;
         *self.report.by_destination.entry(destination).or_default() += 1;
         if self.live.knows(&client) || self.forgotten.contains(&client) {

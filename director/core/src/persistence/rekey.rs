@@ -9,7 +9,7 @@ use std::time::Duration;
 /// together, the one with the longest time left stays; one that does not time out lives longest.
 ///
 /// To be done before packets look the new keys up, so that no client finds nothing. A [`super::Pass`] deletes what is
-/// left under the old keys.
+/// left under the old keys; it moves entries too, but takes the first of several.
 #[derive(Debug)]
 pub struct Rekey<'a> {
     policies: &'a Policies,

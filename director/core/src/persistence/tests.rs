@@ -151,7 +151,7 @@ fn entries_follow_the_configuration() {
         (client("198.51.100.0", 80), (MAIL, Some(seconds(86_400)))),
         (client("198.51.100.7", 80), (MAIL, Some(seconds(60)))),
         (client("203.0.113.0", 80), (MAIL + 9, Some(seconds(60)))),
-        (client("203.0.113.0", 82), (MAIL, Some(seconds(60)))),
+        (client("203.0.113.8", 82), (MAIL, Some(seconds(60)))),
         (client("203.0.113.1", 81), (0x8000_7001, Some(seconds(60)))),
         (client("192.0.2.0", 80), (MAIL + 1, None)),
         (client("192.0.2.9", 81), (WEB, Some(seconds(60)))),
@@ -160,6 +160,7 @@ fn entries_follow_the_configuration() {
         (client("198.51.100.0", 80), (MAIL, Some(seconds(600)))),
         (client("192.0.2.0", 80), (MAIL + 1, Some(seconds(600)))),
         (client("192.0.2.9", 81), (WEB, Some(seconds(60)))),
+        (client("203.0.113.0", 80), (MAIL, Some(seconds(60)))),
     ]);
     assert_eq!(after(&policies, &Live::default(), &table), expected);
 }
