@@ -11,6 +11,7 @@
 
 mod body;
 mod connections;
+mod explain;
 mod guard;
 mod listen;
 mod problem;

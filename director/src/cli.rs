@@ -6,6 +6,7 @@
 mod check;
 mod connections;
 mod dispatch;
+mod explain;
 mod failure;
 mod output;
 mod plan;
@@ -22,6 +23,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use director_core::model::Model;
 use director_core::overrides::ReturningClients;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// A Layer-4 NAT load balancer on nftables and conntrack.
@@ -129,6 +131,18 @@ pub enum Command {
         /// Which server
         #[command(flatten)]
         server: ServerArgs,
+    },
+    /// Say which server a new connection of a client would get, and why
+    Explain {
+        /// The client, with its port where that matters: 198.51.100.7, 198.51.100.7:4000, [2001:db8::7]:4000
+        #[arg(value_parser = explain::client)]
+        client: (IpAddr, Option<u16>),
+        /// What it calls: 192.168.1.35:443, [fd00:1::35]:443
+        #[arg(value_name = "VIP:PORT", value_parser = explain::called)]
+        called: SocketAddr,
+        /// By udp in place of tcp
+        #[arg(long)]
+        udp: bool,
     },
     /// Read the configuration file again; a bad one changes nothing
     Reload,

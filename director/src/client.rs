@@ -7,6 +7,7 @@ pub use connections::Lines;
 use crate::api::{DrainBody, Problem, WeightBody};
 use crate::command::{DrainRequest, OverrideChange};
 use crate::status::Status;
+use director_core::explain::{Explanation, Question};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
@@ -110,6 +111,26 @@ impl Client {
         };
         let path = format!("/v1/services/{}/servers/{}/{action}", segment(service), segment(server));
         self.ask(method, &path, body).await.map(drop)
+    }
+
+    /// Explains which server a connection would get.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, Error> {
+        let mut path = format!(
+            "/v1/explain?client={}&address={}&port={}&protocol={}",
+            question.client,
+            question.address,
+            question.port,
+            question.protocol.name()
+        );
+        if let Some(port) = question.client_port {
+            // Writing to a string cannot fail.
+            let _ = write!(path, "&client_port={port}");
+        }
+        let body = self.ask(Method::GET, &path, None).await?;
+        self.parse(&body)
     }
 
     /// Has the configuration file read again; returns once the kernel has it.

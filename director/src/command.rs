@@ -1,7 +1,9 @@
 //! What the outside asks of the running director: the API sends, the control loop answers.
 
 use crate::connections::View;
+use crate::explain::Moment;
 use crate::status::Status;
+use director_core::explain::Question;
 use director_core::overrides::{AtDeadline, ReturningClients};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +27,8 @@ pub enum Command {
     Reload(oneshot::Sender<Result<(), CommandError>>),
     /// What it takes to look into the table of connections.
     Connections(oneshot::Sender<View>),
+    /// What it takes to explain a connection.
+    Explain(Question, oneshot::Sender<Moment>),
 }
 
 /// What an operator wants of a server at run time. Survives reload and restart.
@@ -150,6 +154,14 @@ impl Handle {
     /// [`CommandError::Stopping`].
     pub async fn connections(&self) -> Result<View, CommandError> {
         self.ask(Command::Connections).await
+    }
+
+    /// What it takes to explain a connection.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopping`].
+    pub async fn explain(&self, question: Question) -> Result<Moment, CommandError> {
+        self.ask(|reply| Command::Explain(question, reply)).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {

@@ -285,6 +285,7 @@ impl Control {
                 let view = View { registry: Arc::clone(&self.registry), table: Arc::new(Kernel) };
                 drop(reply.send(view));
             }
+            Command::Explain(question, reply) => drop(reply.send(self.moment(&question))),
         }
     }
 

@@ -87,6 +87,7 @@ impl Notes {
                 drop(reply.send(self.change(service, server, change)));
             }
             Command::Reload(reply) => drop(reply.send(self.reload())),
+            Command::Explain(_, reply) => drop(reply.send(sample::moment())),
             Command::Connections(reply) => {
                 let registry = Arc::new(sample::registry());
                 drop(reply.send(View { registry, table: Arc::clone(&self.table) as Arc<_> }));

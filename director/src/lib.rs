@@ -10,6 +10,7 @@ pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod decide;
+pub mod explain;
 pub mod kernel;
 pub mod metrics;
 pub mod options;

@@ -1,9 +1,13 @@
 //! The Exchange farm's status and numbers, for the tests of everything that shows them.
 
+use crate::decide::{Demands, Overrides, Pools, Situation};
+use crate::explain::Moment;
 use crate::status::*;
+use crate::targets::VerdictMap;
 use director_core::config;
 use director_core::ids::Registry;
 use director_core::overrides::AtDeadline;
+use std::sync::Arc;
 
 /// The numbers of the example: the services' servers get 0x80000001 and so on.
 pub(crate) fn registry() -> Registry {
@@ -11,6 +15,19 @@ pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     registry.assign(&config::load(text, "exchange.yaml").unwrap()).unwrap();
     registry
+}
+
+/// A service without persistence, so that nobody has to ask a kernel.
+pub(crate) fn moment() -> Moment {
+    let text = include_str!("../../deploy/examples/exchange.yaml");
+    let mut model = config::load(text, "exchange.yaml").unwrap();
+    for service in model.services.values_mut() {
+        service.persistence = None;
+    }
+    let (verdicts, overrides, demands) = (&VerdictMap::new(), &Overrides::new(), &Demands::new());
+    let situation = Situation { model: &model, verdicts, overrides, demands, now: 0 };
+    let offer = situation.offers(&mut Pools::new()).remove("exchange").unwrap();
+    Moment { model: Arc::new(model), registry: Arc::new(registry()), offer }
 }
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.

@@ -4,7 +4,8 @@ mod columns;
 mod summary;
 
 use crate::status::{ManagementStatus, ServerStatus, ServiceStatus, Status, TrafficStatus};
-use columns::{Align, Columns};
+use columns::Align;
+pub(crate) use columns::Columns;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 

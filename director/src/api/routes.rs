@@ -2,7 +2,7 @@
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
 use super::connections;
-use super::{Kind, Problem};
+use super::{Kind, Problem, explain};
 use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
 use crate::metrics;
 use crate::status::{ServiceStatus, Status};
@@ -41,6 +41,7 @@ pub(super) fn router(api: Api) -> Router {
         .route(&format!("{SERVER}/drain"), post(drain))
         .route(&format!("{SERVER}/enable"), post(enable))
         .route(&format!("{SERVER}/reset"), post(reset))
+        .route("/v1/explain", get(explain::explain))
         .route("/v1/reload", post(reload))
         .route("/v1/connections", get(connections::list).delete(connections::end))
         .route("/metrics", get(metrics))

@@ -561,3 +561,27 @@ fn every_problem_is_documented() {
         assert!(reference.contains(&format!("| `{title}` | {} |", status.as_u16())), "{title}");
     }
 }
+
+#[tokio::test]
+async fn an_explanation_wants_a_client_and_an_address_of_one_family() {
+    let served = Served::start().await;
+    let ask = |query: &str| format!("/v1/explain?{query}");
+    let good = "client=198.51.100.7&address=192.168.1.35&port=443";
+    for query in [good.to_owned(), format!("{good}&protocol=tcp&client_port=4000")] {
+        let answer = served.ask("GET", &ask(&query), &[HOST], b"").await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        assert_eq!(answer.json()["answer"]["outcome"], "one-of");
+        assert_eq!(answer.json()["servers"].as_array().unwrap().len(), 2);
+    }
+    for query in [
+        "client=198.51.100.7&address=192.168.1.35".to_owned(),
+        "client=exchange1&address=192.168.1.35&port=443".to_owned(),
+        "client=2001:db8::7&address=192.168.1.35&port=443".to_owned(),
+        format!("{good}&protocol=icmp"),
+        format!("{good}&server=exchange1"),
+        format!("{good}0000"),
+    ] {
+        let problem = served.ask("GET", &ask(&query), &[HOST], b"").await.problem();
+        assert_eq!((problem.status, problem.title.as_str()), (400, "invalid parameter"), "{query}");
+    }
+}

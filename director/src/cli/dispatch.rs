@@ -1,7 +1,9 @@
 //! Does what the command line says.
 
 use super::output::Printer;
-use super::{Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, plan, run_options, wait};
+use super::{
+    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, plan, run_options, wait,
+};
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
 use crate::configuration::Configuration;
@@ -58,6 +60,9 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
         }
         Command::Reset { server } => {
             override_server(&client, printer, &server, OverrideChange::Reset, "as configured").await
+        }
+        Command::Explain { client: from, called, udp } => {
+            explain::explain(&client, printer, from, called, udp).await
         }
         Command::Reload => {
             client.reload().await?;

@@ -3,9 +3,11 @@
 use super::{Control, Scope, unix_now};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
+use crate::explain::Moment;
 use crate::kernel::settings::Settings;
 use crate::targets;
 use director_core::config::closest;
+use director_core::explain::{Place, Question};
 use director_core::ids::Registry;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +32,20 @@ impl Control {
             return Err(CommandError::Kernel(error));
         }
         Ok(())
+    }
+
+    /// What it takes to explain a connection.
+    pub(super) fn moment(&self, question: &Question) -> Moment {
+        let model = &self.configuration.model;
+        let offer = match question.place(model) {
+            Place::Service(service) => self.offers.get(&service.name).cloned(),
+            Place::Management(_) | Place::Undeclared | Place::Elsewhere => None,
+        };
+        Moment {
+            model: Arc::clone(model),
+            registry: Arc::clone(&self.registry),
+            offer: offer.unwrap_or_default(),
+        }
     }
 
     fn find(&self, service: &str, server: &str) -> Result<(), CommandError> {
