@@ -117,8 +117,54 @@ pub struct ServiceStatus {
     pub granularity_v4: Option<u8>,
     /// Leading bits of a client's IPv6 address that make one client.
     pub granularity_v6: Option<u8>,
+    /// Who gets its new connections.
+    pub serving: ServingStatus,
+    /// Level of the regular servers that serve; `None` if none of them does.
+    pub serving_priority: Option<u8>,
+    /// How much of it is up, and how much must be.
+    pub quorum: QuorumStatus,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
+}
+
+/// Who gets the new connections of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServingStatus {
+    /// Regular servers.
+    Regular,
+    /// The sorry servers.
+    Sorry,
+    /// Nobody: they are refused.
+    Nobody,
+}
+
+impl ServingStatus {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Regular, Self::Sorry, Self::Nobody];
+
+    /// The word that the API and the metrics use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Sorry => "sorry",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// How much of a service is up, in sums of weights, and how much must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumStatus {
+    /// What must be up.
+    pub weight: u32,
+    /// So much more to gain the quorum, so much less to lose it.
+    pub hysteresis: u32,
+    /// What is up: regular servers of all levels that are neither down nor drained.
+    pub present: u32,
+    /// The quorum is not lost.
+    pub held: bool,
 }
 
 impl ServiceStatus {
@@ -138,12 +184,19 @@ pub struct ServerStatus {
     pub addresses: Vec<IpAddr>,
     /// Its port mapping as text: empty, `8080` or `80->8080`.
     pub port_map: String,
+    /// It serves only while the regular servers do not.
+    pub sorry: bool,
+    /// Its level among the regular servers: 0 serves first; `None` for a sorry server.
+    pub priority: Option<u8>,
     /// What it is good for now.
     pub state: ServerState,
     /// Why, in words.
     pub reason: String,
     /// Weight in force: 0 if it gets no new connections.
     pub weight: u16,
+    /// Percent of that weight by which it gets new connections: less than 100 while it starts slowly, 0 if it gets
+    /// none.
+    pub share_percent: u8,
     /// Weight in the configuration file.
     pub configured_weight: u16,
     /// Weight set at run time.
@@ -189,6 +242,10 @@ impl DrainStatus {
 pub enum ServerState {
     /// Takes new connections.
     Up,
+    /// Could, but waits for others to fail.
+    Standby,
+    /// Has reached its upper connection threshold, and is not below the lower one yet.
+    Overloaded,
     /// Its probes fail.
     Down,
     /// An operator drains it.
@@ -199,13 +256,16 @@ pub enum ServerState {
 
 impl ServerState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Up, Self::Down, Self::Drained, Self::Quiescent];
+    pub const ALL: [Self; 6] =
+        [Self::Up, Self::Standby, Self::Overloaded, Self::Down, Self::Drained, Self::Quiescent];
 
     /// The word that the API, the tables and the metrics use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
+            Self::Standby => "standby",
+            Self::Overloaded => "overloaded",
             Self::Down => "down",
             Self::Drained => "drained",
             Self::Quiescent => "quiescent",

@@ -19,6 +19,10 @@ pub enum Health {
 pub enum State {
     /// Takes new connections.
     Up,
+    /// It could, but waits for others to fail.
+    Standby,
+    /// It has reached its upper connection threshold, and is not below the lower one yet.
+    Overloaded,
     /// Its probes fail.
     Down,
     /// An operator drains it.
@@ -36,7 +40,8 @@ pub struct Availability {
     pub reason: String,
     /// The weight in force; 0: no new connections.
     pub weight: Weight,
-    /// The weight that it would have if it took connections; what a scheduler may keep its place by.
+    /// The weight that it would have if it took connections; what a scheduler may keep its place by. 0: it has none
+    /// beside those that serve.
     pub full_weight: Weight,
     /// What the scheduler deals slots by, in [`WHOLE`]ths of a unit of weight; 0 takes it out of the slots.
     pub share: u32,
@@ -46,7 +51,8 @@ pub struct Availability {
     pub keeps_connections: bool,
 }
 
-/// Decides for one server at `now`, in seconds since 1970.
+/// Decides for one server at `now`, in seconds since 1970, as if it stood alone: never standby or overloaded, which
+/// is for the pool to say.
 ///
 /// A failed probe is stronger than a drain, a drain stronger than a weight. `quiescent: false` makes a failed
 /// server count as removed: persistent clients never return to it. `expire_nodest_conn` ends the connections of a

@@ -1,9 +1,23 @@
 //! What a service offers: from what is known of each of its servers, what they get together.
+//!
+//! Servers stand in tiers: levels of regular servers, and behind them the sorry servers. One tier serves: the lowest
+//! level with a server that can, or the sorry servers if there is none or the quorum is lost. Within it, shares go by
+//! weight, and less while a server starts slowly.
 
-use crate::availability::{Availability, Health, availability};
-use crate::model::{PortRange, Scheduler, Service};
+mod quorum;
+mod ramp;
+#[cfg(test)]
+mod tests;
+mod tier;
+
+pub use quorum::QuorumState;
+pub use tier::Serving;
+
+use crate::availability::{Availability, Health, State, availability};
+use crate::model::{PortRange, Role, Scheduler, Service, Weight};
 use crate::overrides::Override;
-use std::collections::BTreeMap;
+use ramp::Memory;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of a whole share: a server that starts slowly has fewer of them for each unit of its weight.
 pub const WHOLE: u32 = 32;
@@ -45,6 +59,10 @@ pub struct Observation<'a> {
 pub struct Offer {
     /// Availability of its servers by name. A server that is missing counts as removed.
     pub servers: BTreeMap<String, Availability>,
+    /// Who gets new connections.
+    pub serving: Serving,
+    /// How much of the service is up.
+    pub quorum: QuorumState,
     /// Ports of the service that are refused. Each lies within a range of the service's ports.
     pub closed_ports: Vec<PortRange>,
     /// Empty where the scheduler does not go by it.
@@ -57,6 +75,8 @@ impl Offer {
     pub fn nothing() -> &'static Self {
         static NOTHING: Offer = Offer {
             servers: BTreeMap::new(),
+            serving: Serving::Nobody,
+            quorum: QuorumState { weight: 0, held: false },
             closed_ports: Vec::new(),
             demand: Demand { loads: BTreeMap::new(), expected: 0 },
         };
@@ -66,23 +86,43 @@ impl Offer {
 
 /// What is remembered of a service from one decision to the next. A new one starts from the configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Pool {}
+pub struct Pool {
+    /// The quorum as it was; `None` before the first decision.
+    quorum: Option<QuorumState>,
+    /// Servers that have reached their upper threshold, and have not been below the lower one since.
+    overloaded: BTreeSet<String>,
+    /// Servers by name.
+    servers: BTreeMap<String, Memory>,
+    next_change: Option<u64>,
+}
 
 impl Pool {
-    /// Decides what the service offers now.
+    /// Decides what the service offers now. The same input at the same time leads to the same offer, however often.
     pub fn offer(&mut self, service: &Service, observation: &Observation<'_>) -> Offer {
-        let servers = service.servers.values().map(|server| {
-            let health = observation.health.get(&server.name).unwrap_or(&Health::Up);
-            let overridden = observation.overrides.get(&server.name).copied().unwrap_or_default();
-            let mut it = availability(server, service.quiescence, health, overridden, observation.now);
-            if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
-                it.share = it.share.min(WHOLE);
-            }
-            (server.name.clone(), it)
-        });
+        let mut servers: BTreeMap<String, Availability> = service
+            .servers
+            .values()
+            .map(|server| {
+                let health = observation.health.get(&server.name).unwrap_or(&Health::Up);
+                let overridden = observation.overrides.get(&server.name).copied().unwrap_or_default();
+                let mut it = availability(server, service.quiescence, health, overridden, observation.now);
+                if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
+                    it.share = it.share.min(WHOLE);
+                }
+                (server.name.clone(), it)
+            })
+            .collect();
+        let quorum = QuorumState::of(service, &servers, self.quorum);
+        self.overload(service, &mut servers, &observation.demand.loads);
+        let serving = tier::choose(service, &servers, quorum);
+        tier::hold_back(service, &mut servers, serving, quorum);
+        self.next_change = self.start_slowly(service, &mut servers, observation.now);
+        self.quorum = Some(quorum);
         let counts = service.scheduler.counts_connections();
         Offer {
-            servers: servers.collect(),
+            servers,
+            serving,
+            quorum,
             closed_ports: service.disabled_ports.clone(),
             demand: if counts { observation.demand.clone() } else { Demand::default() },
         }
@@ -91,7 +131,76 @@ impl Pool {
     /// When the offer changes by itself, after the last decision, in seconds since 1970.
     #[must_use]
     pub fn next_change(&self) -> Option<u64> {
-        None
+        self.next_change
+    }
+
+    /// Marks servers that have reached their threshold, until they are below the lower one.
+    fn overload(
+        &mut self,
+        service: &Service,
+        servers: &mut BTreeMap<String, Availability>,
+        loads: &BTreeMap<String, Load>,
+    ) {
+        let before = std::mem::take(&mut self.overloaded);
+        for server in service.servers.values() {
+            let Some(limits) = server.thresholds else { continue };
+            let load = loads.get(&server.name).copied().unwrap_or_default();
+            let limit = if before.contains(&server.name) { limits.lower } else { limits.upper };
+            if load.active.saturating_add(load.inactive) < limit {
+                continue;
+            }
+            self.overloaded.insert(server.name.clone());
+            if let Some(it) = servers.get_mut(&server.name).filter(|it| it.state == State::Up) {
+                it.state = State::Overloaded;
+                it.reason = format!(
+                    "overloaded: it reached {} connections, and gets new ones below {}",
+                    limits.upper, limits.lower
+                );
+                it.weight = Weight::ZERO;
+                it.share = 0;
+            }
+        }
+    }
+
+    /// Lessens the shares of servers that began to serve a short while ago, and remembers all servers. Tells when
+    /// the shares change next.
+    fn start_slowly(
+        &mut self,
+        service: &Service,
+        servers: &mut BTreeMap<String, Availability>,
+        now: u64,
+    ) -> Option<u64> {
+        let first = self.quorum.is_none();
+        let ramps = !matches!(service.scheduler, Scheduler::Fo | Scheduler::Ovf);
+        let slow_start = service.slow_start.filter(|_| ramps);
+        let remembered = service.servers.values().filter_map(|server| {
+            let it = servers.get(&server.name)?;
+            let slow_start = slow_start.filter(|_| matches!(server.role, Role::Regular { .. }));
+            let before = self.servers.get(&server.name).copied().unwrap_or_default();
+            Some((server.name.clone(), before.then(it, slow_start, first, now)))
+        });
+        self.servers = remembered.collect();
+        let mut serving = servers.iter().filter(|(_, it)| it.share > 0).map(|(name, _)| self.since(name));
+        let earliest = serving.next()?;
+        let slow_start = slow_start?;
+        if serving.all(|since| since == earliest) {
+            // They have all there is between them, and grow alike.
+            return None;
+        }
+        let mut next = None;
+        for (name, it) in servers.iter_mut().filter(|(_, it)| it.share > 0) {
+            let Some(since) = self.since(name) else { continue };
+            let parts = ramp::parts(slow_start, now.saturating_sub(since));
+            it.share = it.share / WHOLE * parts;
+            it.reason = format!("starts slowly: {parts}/{WHOLE} of its weight");
+            let step = since.saturating_add(ramp::next_step(slow_start, now.saturating_sub(since)));
+            next = Some(next.map_or(step, |next: u64| next.min(step)));
+        }
+        next
+    }
+
+    fn since(&self, server: &str) -> Option<u64> {
+        self.servers.get(server)?.since
     }
 }
 
@@ -100,40 +209,4 @@ impl Pool {
 pub fn needs_loads(service: &Service) -> bool {
     service.scheduler.counts_connections()
         || service.servers.values().any(|server| server.thresholds.is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::load;
-
-    /// Shares of servers with these weights.
-    fn shares(scheduler: &str, weights: [u16; 3]) -> Vec<u32> {
-        let [a, b, c] = weights;
-        let text = format!(
-            "
-version: 1
-nodes: {{lb1: {{public: {{interface: eth0, address: 192.168.1.33/24}}, private: {{interface: eth1, address: 10.0.1.33/24}}}}}}
-servers: {{a: {{address: 10.0.1.1}}, b: {{address: 10.0.1.2}}, c: {{address: 10.0.1.3}}}}
-services:
-  web:
-    vip: 192.168.1.35
-    ports: {{tcp: 80}}
-    scheduler: {scheduler}
-    servers: {{a: {{weight: {a}}}, b: {{weight: {b}}}, c: {{weight: {c}}}}}
-"
-        );
-        let model = load(&text, "farm").unwrap_or_else(|report| panic!("{report}"));
-        let nothing = (BTreeMap::new(), BTreeMap::new(), Demand::default());
-        let observation =
-            Observation { health: &nothing.0, overrides: &nothing.1, demand: &nothing.2, now: 0 };
-        let offer = Pool::default().offer(&model.services["web"], &observation);
-        offer.servers.values().map(|it| it.share).collect()
-    }
-
-    #[test]
-    fn rr_ignores_weights_but_for_zero() {
-        assert_eq!(shares("rr", [5, 0, 2]), [WHOLE, 0, WHOLE]);
-        assert_eq!(shares("wrr", [5, 0, 2]), [5 * WHOLE, 0, 2 * WHOLE]);
-    }
 }

@@ -2,14 +2,16 @@
 
 use crate::decide::{Offers, Overrides};
 use crate::status::{
-    DrainStatus, ManagementStatus, ProbeStatus, ServerState, ServerStatus, ServiceStatus, TrafficStatus,
+    DrainStatus, ManagementStatus, ProbeStatus, QuorumStatus, ServerState, ServerStatus, ServiceStatus,
+    ServingStatus, TrafficStatus,
 };
 use crate::targets::{VerdictMap, verdicts_of};
 use crate::traffic::{Connections, Flows};
 use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry};
-use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Service};
+use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;
+use director_core::pool::{Offer, Serving, WHOLE};
 use std::collections::BTreeMap;
 
 /// What services and management addresses are shown from.
@@ -46,6 +48,12 @@ impl Picture<'_> {
 
     fn service(&self, service: &Service) -> ServiceStatus {
         let persistence = service.persistence;
+        let offer = self.offers.get(&service.name).unwrap_or(Offer::nothing());
+        let (serving, serving_priority) = match offer.serving {
+            Serving::Regular { priority } => (ServingStatus::Regular, Some(priority)),
+            Serving::Sorry => (ServingStatus::Sorry, None),
+            Serving::Nobody => (ServingStatus::Nobody, None),
+        };
         ServiceStatus {
             name: service.name.clone(),
             mark: service.mark.get(),
@@ -55,6 +63,14 @@ impl Picture<'_> {
             persistence_seconds: persistence.map(|it| it.timeout.as_secs()),
             granularity_v4: persistence.map(|it| it.granularity_v4),
             granularity_v6: persistence.map(|it| it.granularity_v6),
+            serving,
+            serving_priority,
+            quorum: QuorumStatus {
+                weight: service.quorum.weight,
+                hysteresis: service.quorum.hysteresis,
+                present: offer.quorum.weight,
+                held: offer.quorum.held,
+            },
             servers: service.servers.values().map(|server| self.server(service, server)).collect(),
         }
     }
@@ -69,9 +85,15 @@ impl Picture<'_> {
             name: server.name.clone(),
             addresses: server.addresses.clone(),
             port_map: port_map(&server.ports),
+            sorry: matches!(server.role, Role::Sorry { .. }),
+            priority: match server.role {
+                Role::Regular { priority } => Some(priority),
+                Role::Sorry { .. } => None,
+            },
             state: available.map_or(ServerState::Down, state),
             reason: available.map(|it| it.reason.clone()).unwrap_or_default(),
             weight: available.map_or(0, |it| it.weight.get()),
+            share_percent: available.map_or(0, |it| share_percent(service, it)),
             configured_weight: server.weight.get(),
             override_weight: overridden.weight_at(self.now),
             override_seconds_left: overridden
@@ -115,10 +137,19 @@ impl Picture<'_> {
 fn state(available: &Availability) -> ServerState {
     match available.state {
         State::Up => ServerState::Up,
+        State::Standby => ServerState::Standby,
+        State::Overloaded => ServerState::Overloaded,
         State::Down => ServerState::Down,
         State::Drained => ServerState::Drained,
         State::Quiescent => ServerState::Quiescent,
     }
+}
+
+/// What it has of its full share.
+fn share_percent(service: &Service, available: &Availability) -> u8 {
+    let weight = if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) { 1 } else { available.weight.get().max(1) };
+    let percent = u64::from(available.share) * 100 / (u64::from(weight) * u64::from(WHOLE));
+    u8::try_from(percent).unwrap_or(100).min(100)
 }
 
 fn probe(name: &str, verdict: &health::Verdict) -> ProbeStatus {
