@@ -26,7 +26,7 @@ use crate::command::Command;
 use crate::configuration::Configuration;
 use crate::connections::{Kernel, View};
 use crate::dataplane::Dataplane;
-use crate::decide::{Demands, Offers, Pools};
+use crate::decide::{self, Demands, Offers, Pools};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
@@ -241,11 +241,13 @@ impl Control {
     }
 
     async fn tick(&mut self) {
-        if self.lapses.is_some_and(|at| at <= unix_now()) {
-            if let Err(error) = self.memory.forget_lapsed(unix_now()) {
+        let now = unix_now();
+        if self.lapses.is_some_and(|at| at <= now) {
+            let due = decide::due(self.memory.overrides(), &self.pools, now);
+            if let Err(error) = self.memory.forget_lapsed(now) {
                 tracing::warn!(%error, "an override that has lapsed stands in the state file");
             }
-            let _ = self.reconcile(Scope::Everything).await;
+            let _ = self.reconcile(Scope::Services(&due)).await;
         }
         if self.history.reconcile.error.is_some() {
             let _ = self.reconcile(Scope::Everything).await;

@@ -5,7 +5,7 @@ use director_core::availability::Health;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;
 use director_core::pool::{Demand, Observation, Offer, Pool};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Overrides by service and server.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
@@ -32,6 +32,14 @@ pub struct Situation<'a> {
     pub demands: &'a Demands,
     /// Seconds since 1970.
     pub now: u64,
+}
+
+/// Services of which something has lapsed or become due by `now`, since they were decided on.
+pub fn due(overrides: &Overrides, pools: &Pools, now: u64) -> BTreeSet<String> {
+    let lapsed = |it: &Override| it.at(now) != *it || it.drain.is_some_and(|drain| drain.cuts(now));
+    let overridden = overrides.iter().filter(|(_, servers)| servers.values().any(lapsed));
+    let pools = pools.iter().filter(|(_, pool)| pool.next_change().is_some_and(|at| at <= now));
+    overridden.map(|(name, _)| name).chain(pools.map(|(name, _)| name)).cloned().collect()
 }
 
 impl Situation<'_> {

@@ -5,7 +5,9 @@
 
 mod families;
 
-use crate::status::{ProbeStatus, ServerState, ServerStatus, ServiceStatus, Status, TrafficStatus};
+use crate::status::{
+    ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status, TrafficStatus,
+};
 use families::Families;
 use prometheus::{Registry, TextEncoder};
 
@@ -73,6 +75,15 @@ metrics! {
         "Always 1; a virtual service with its firewall mark and scheduler.";
     SERVICE_SERVERS_UP = Gauge "director_service_servers_up" ["service"]
         "Real servers of a service that take new connections.";
+    SERVICE_SERVING = Gauge "director_service_serving" ["service", "pool"]
+        "1 for who gets the new connections of a service: regular servers, sorry servers, or nobody.";
+    SERVICE_PRIORITY = Gauge "director_service_priority" ["service"]
+        "Level of the regular servers that serve; absent if none of them does.";
+    QUORUM_WEIGHT = Gauge "director_service_quorum_weight" ["service"]
+        "Sum of weights that a service needs, its quorum.";
+    QUORUM_PRESENT = Gauge "director_service_quorum_present" ["service"]
+        "Sum of the weights of regular servers that are neither down nor drained.";
+    QUORUM_HELD = Gauge "director_service_quorum_held" ["service"] "1 unless the quorum is lost.";
     SERVICE_CONNECTIONS = Counter "director_service_connections_total" ["service"]
         "Connections scheduled, over the servers that a service has now.";
     SERVICE_ACTIVE = Gauge "director_service_active_connections" ["service"]
@@ -85,9 +96,11 @@ metrics! {
         "Bytes from (in) and to (out) clients, over the servers that a service has now.";
 
     SERVER_STATE = Gauge "director_server_state" ["service", "server", "state"]
-        "1 for the state that a real server is in: up, down, drained, or quiescent.";
+        "1 for the state that a real server is in: up, standby, overloaded, down, drained, or quiescent.";
     SERVER_WEIGHT = Gauge "director_server_weight" ["service", "server"]
         "Weight in force; 0 if the server gets no new connections.";
+    SERVER_SHARE = Gauge "director_server_share_ratio" ["service", "server"]
+        "Part of its weight by which a server gets new connections: less than 1 while it starts slowly.";
     SERVER_CONFIGURED_WEIGHT = Gauge "director_server_configured_weight" ["service", "server"]
         "Weight in the configuration file.";
     SERVER_OVERRIDDEN = Gauge "director_server_overridden" ["service", "server"]
@@ -186,6 +199,15 @@ fn service(families: &mut Families, service: &ServiceStatus) {
     families.set(SERVICE_INFO, &[name, &service.mark.to_string(), &service.scheduler], 1.0);
     let up = service.servers.iter().filter(|server| server.state == ServerState::Up).count();
     families.set(SERVICE_SERVERS_UP, &[name], up as f64);
+    for serving in ServingStatus::ALL {
+        families.set(SERVICE_SERVING, &[name, serving.name()], flag(service.serving == serving));
+    }
+    if let Some(priority) = service.serving_priority {
+        families.set(SERVICE_PRIORITY, &[name], f64::from(priority));
+    }
+    families.set(QUORUM_WEIGHT, &[name], f64::from(service.quorum.weight));
+    families.set(QUORUM_PRESENT, &[name], f64::from(service.quorum.present));
+    families.set(QUORUM_HELD, &[name], flag(service.quorum.held));
     traffic(families, &SERVICE_TRAFFIC, &[name], &service.traffic());
     for server in &service.servers {
         self::server(families, name, server);
@@ -198,6 +220,7 @@ fn server(families: &mut Families, service: &str, server: &ServerStatus) {
         families.set(SERVER_STATE, &[service, &server.name, state.name()], flag(server.state == state));
     }
     families.set(SERVER_WEIGHT, &labels, f64::from(server.weight));
+    families.set(SERVER_SHARE, &labels, f64::from(server.share_percent) / 100.0);
     families.set(SERVER_CONFIGURED_WEIGHT, &labels, f64::from(server.configured_weight));
     families.set(SERVER_OVERRIDDEN, &labels, flag(server.drained || server.override_weight.is_some()));
     if let Some(drain) = &server.drain {

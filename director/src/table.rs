@@ -3,7 +3,7 @@
 mod columns;
 mod summary;
 
-use crate::status::{ManagementStatus, ServerStatus, ServiceStatus, Status, TrafficStatus};
+use crate::status::{ManagementStatus, ServerStatus, ServiceStatus, ServingStatus, Status, TrafficStatus};
 use columns::Align;
 pub(crate) use columns::Columns;
 use std::fmt::{self, Display};
@@ -65,7 +65,7 @@ fn rows(status: &Status) -> impl Iterator<Item = Row> {
 
 fn server_row(server: &ServerStatus) -> Row {
     row(
-        [&server.name, &address(server), server.state.name(), &weight(server)],
+        [&name(server), &address(server), server.state.name(), &weight(server)],
         &server.traffic,
         &server.reason,
     )
@@ -98,8 +98,25 @@ fn service_line(service: &ServiceStatus) -> String {
     if let Some(seconds) = service.persistence_seconds {
         flags.push_str(&format!(" persistent {seconds}s{}", granularity(service)));
     }
+    flags.push_str(&serving(service));
     let ports = printable(&service.ports.join(" "));
     virtual_line(service.mark, &service.name, &flags, &joined(&service.vips), &ports)
+}
+
+/// Who serves, and the quorum, where that needs saying.
+fn serving(service: &ServiceStatus) -> String {
+    let mut text = match (service.serving, service.serving_priority) {
+        (ServingStatus::Regular, Some(priority @ 1..)) => format!(" priority {priority} serves"),
+        (ServingStatus::Regular, _) => String::new(),
+        (ServingStatus::Sorry, _) => " sorry serves".to_owned(),
+        (ServingStatus::Nobody, _) => " nobody serves".to_owned(),
+    };
+    let quorum = service.quorum;
+    if quorum.weight > 1 {
+        let lost = if quorum.held { "" } else { " lost" };
+        text.push_str(&format!(" quorum {}/{}{lost}", quorum.present, quorum.weight));
+    }
+    text
 }
 
 /// What makes one client, for the families that the service has: `/24,v6/64`.
@@ -118,6 +135,15 @@ fn management_line(management: &ManagementStatus) -> String {
 
 fn virtual_line(mark: u32, name: &str, flags: &str, vips: &str, ports: &str) -> String {
     format!("FWM  {mark} (0x{mark:x}) {} {flags}  {vips}  {ports}", printable(name))
+}
+
+/// Its name, and what it is among the servers unless it serves first.
+fn name(server: &ServerStatus) -> String {
+    match server.priority {
+        Some(0) => server.name.clone(),
+        Some(priority) => format!("{} ({priority})", server.name),
+        None => format!("{} (sorry)", server.name),
+    }
 }
 
 /// The weight in force, and the configured one beside it where that says something else.

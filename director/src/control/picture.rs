@@ -147,7 +147,11 @@ fn state(available: &Availability) -> ServerState {
 
 /// What it has of its full share.
 fn share_percent(service: &Service, available: &Availability) -> u8 {
-    let weight = if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) { 1 } else { available.weight.get().max(1) };
+    let weight = if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
+        1
+    } else {
+        available.weight.get().max(1)
+    };
     let percent = u64::from(available.share) * 100 / (u64::from(weight) * u64::from(WHOLE));
     u8::try_from(percent).unwrap_or(100).min(100)
 }

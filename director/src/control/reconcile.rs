@@ -6,7 +6,7 @@ use crate::dataplane::{Skeleton, Synced};
 use crate::decide::{Offers, Situation};
 use director_core::ids::DestinationId;
 use director_core::model::Model;
-use director_core::pool::Pool;
+use director_core::pool::{Offer, Pool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +22,8 @@ pub(super) enum Scope<'a> {
     Everything,
     /// One service.
     Service(&'a str),
+    /// Some services.
+    Services(&'a BTreeSet<String>),
     /// Addresses and settings.
     Surroundings,
 }
@@ -66,8 +68,13 @@ impl Control {
             Scope::Service(name) => {
                 if let Some(service) = model.services.get(name) {
                     let offer = situation.offer(service, &mut self.pools);
-                    let before = self.offers.insert(name.to_owned(), offer);
-                    self.changed.entry(name.to_owned()).or_insert_with(|| before.unwrap_or_default());
+                    note(&mut self.offers, &mut self.changed, name, offer);
+                }
+            }
+            Scope::Services(names) => {
+                for service in names.iter().filter_map(|name| model.services.get(name)) {
+                    let offer = situation.offer(service, &mut self.pools);
+                    note(&mut self.offers, &mut self.changed, &service.name, offer);
                 }
             }
             Scope::Everything => {
@@ -157,9 +164,23 @@ impl Control {
     }
 }
 
-/// Logs what changed for servers.
+/// Takes a new offer in place of the one before.
+fn note(offers: &mut Offers, changed: &mut Offers, service: &str, offer: Offer) {
+    let before = offers.insert(service.to_owned(), offer).unwrap_or_default();
+    if offers.get(service) != Some(&before) {
+        changed.entry(service.to_owned()).or_insert(before);
+    }
+}
+
+/// Logs what changed for services and servers.
 fn log_changes(before: &Offers, after: &Offers) {
     for (service, offer) in before {
+        if let Some(now) = after.get(service)
+            && (offer.serving, offer.quorum.held) != (now.serving, now.quorum.held)
+        {
+            let (serving, quorum) = (now.serving, now.quorum);
+            tracing::info!(service, %serving, quorum.held, quorum.weight, "service changed");
+        }
         for (server, earlier) in &offer.servers {
             let Some(now) = after.get(service).and_then(|offer| offer.servers.get(server)) else { continue };
             if earlier.state != now.state || earlier.weight != now.weight {

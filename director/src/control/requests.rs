@@ -95,9 +95,11 @@ impl Control {
         self.memory.save_registry(&registry).map_err(|error| CommandError::State(error.to_string()))?;
 
         let before = (self.configuration.clone(), Arc::clone(&self.registry));
+        let pools = self.pools.clone();
         self.put_in_force(configuration, Arc::new(registry));
         if let Err(error) = self.reconcile(Scope::Everything).await {
             self.put_in_force(before.0, before.1);
+            self.pools = pools;
             let _ = self.reconcile(Scope::Everything).await;
             return Err(CommandError::Kernel(error));
         }

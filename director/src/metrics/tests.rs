@@ -39,6 +39,11 @@ fn the_exchange_farm_is_told_in_full() {
         ("director_address_present{address=\"192.168.1.35\",interface=\"eth0\"}".into(), 1.0),
         ("director_service_info{service=\"exchange\",mark=\"80\",scheduler=\"wrr\"}".into(), 1.0),
         ("director_service_servers_up{service=\"exchange\"}".into(), 1.0),
+        ("director_service_serving{service=\"exchange\",pool=\"regular\"}".into(), 1.0),
+        ("director_service_serving{service=\"exchange\",pool=\"sorry\"}".into(), 0.0),
+        ("director_service_priority{service=\"exchange\"}".into(), 0.0),
+        ("director_service_quorum_present{service=\"exchange\"}".into(), 1.0),
+        ("director_service_quorum_held{service=\"exchange\"}".into(), 1.0),
         ("director_service_connections_total{service=\"exchange\"}".into(), 2434.0),
         ("director_service_active_connections{service=\"exchange\"}".into(), 58.0),
         ("director_service_bytes_total{service=\"exchange\",direction=\"in\"}".into(), 12345678.0),
@@ -47,6 +52,7 @@ fn the_exchange_farm_is_told_in_full() {
         (format!("director_server_state{{{two},state=\"drained\"}}"), 1.0),
         (format!("director_server_state{{{two},state=\"up\"}}"), 0.0),
         (format!("director_server_weight{{{two}}}"), 0.0),
+        (format!("director_server_share_ratio{{{one}}}"), 1.0),
         (format!("director_server_configured_weight{{{two}}}"), 1.0),
         (format!("director_server_overridden{{{one}}}"), 0.0),
         (format!("director_server_overridden{{{two}}}"), 1.0),
@@ -115,7 +121,9 @@ fn what_is_not_there_has_no_sample() {
     assert!(!text.contains("director_server_") && !text.contains("director_management_"));
     let mut status = sample::status();
     status.services[0].servers[0].probes[0].latency_micros = None;
-    assert!(!scrape(&status).contains("director_probe_latency_seconds"));
+    status.services[0].serving_priority = None;
+    let text = scrape(&status);
+    assert!(!text.contains("director_probe_latency_seconds") && !text.contains("director_service_priority"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The lines about the director itself: what it runs, and what needs attention.
 
 use super::printable;
-use crate::status::{ReconcileStatus, Status};
+use crate::status::{ReconcileStatus, ServingStatus, Status};
 use std::fmt::{self, Formatter};
 use std::time::Duration;
 
@@ -64,6 +64,17 @@ fn attention(status: &Status) -> Vec<String> {
     }));
     lines.extend(status.addresses.iter().filter(|address| !address.present).map(|address| {
         format!("address {} is missing on {}", address.address, printable(&address.interface))
+    }));
+    lines.extend(status.services.iter().filter_map(|service| {
+        let trouble = match (service.serving, service.quorum.held) {
+            (ServingStatus::Regular, true) => return None,
+            (ServingStatus::Regular, false) => {
+                "is below its quorum, and has no sorry server that could serve"
+            }
+            (ServingStatus::Sorry, _) => "is served by its sorry servers",
+            (ServingStatus::Nobody, _) => "has no server that takes new connections",
+        };
+        Some(format!("service {} {trouble}", printable(&service.name)))
     }));
     lines
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sample;
-use crate::status::{ServerState, SettingStatus};
+use crate::status::{QuorumStatus, ServerState, ServingStatus, SettingStatus};
 
 #[test]
 fn the_exchange_farm_reads_like_ipvsadm() {
@@ -32,6 +32,10 @@ fn what_needs_attention_stands_above_the_table() {
         wanted: "1".into(),
         actual: None,
     });
+    let mut other = status.services[0].clone();
+    (other.name, other.serving) = ("smtp".into(), ServingStatus::Sorry);
+    status.services[0].quorum.held = false;
+    status.services.push(other);
     let text = Table(&status).to_string();
     let attention: Vec<&str> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
     assert_eq!(
@@ -43,6 +47,8 @@ fn what_needs_attention_stands_above_the_table() {
             "! setting net.ipv4.ip_forward is 0, wanted is 1",
             "! setting net.netfilter.nf_conntrack_acct does not exist in this kernel, wanted is 1",
             "! address 192.168.1.35 is missing on eth0",
+            "! service exchange is below its quorum, and has no sorry server that could serve",
+            "! service smtp is served by its sorry servers",
         ]
     );
 }
@@ -96,4 +102,29 @@ fn a_service_without_servers_says_so() {
     let mut status = sample::status();
     status.services[0].servers.clear();
     assert!(Table(&status).to_string().contains("2525\n  -> (no servers)\nFWM  1"));
+}
+
+#[test]
+fn spares_and_sorry_servers_are_named_as_such() {
+    let mut service = sample::status().services.remove(0);
+    (service.servers[0].priority, service.servers[1].priority, service.servers[1].sorry) =
+        (Some(7), None, true);
+    assert_eq!(
+        (name(&service.servers[0]), name(&service.servers[1])),
+        ("exchange1 (7)".into(), "exchange2 (sorry)".into())
+    );
+}
+
+#[test]
+fn who_serves_is_told_where_it_is_not_as_usual() {
+    let mut service = sample::status().services.remove(0);
+    assert_eq!(serving(&service), "");
+    service.serving_priority = Some(2);
+    assert_eq!(serving(&service), " priority 2 serves");
+    (service.serving, service.serving_priority) = (ServingStatus::Sorry, None);
+    service.quorum = QuorumStatus { weight: 100, hysteresis: 0, present: 40, held: false };
+    assert_eq!(serving(&service), " sorry serves quorum 40/100 lost");
+    service.serving = ServingStatus::Nobody;
+    (service.quorum.present, service.quorum.held) = (100, true);
+    assert_eq!(serving(&service), " nobody serves quorum 100/100");
 }

@@ -338,7 +338,8 @@ fn a_doubling_ramp_doubles_five_times() {
 
 #[test]
 fn every_way_to_begin_serving_is_a_slow_one() {
-    let begin: [(&str, fn(&mut Farm), fn(&mut Farm)); 4] = [
+    type Change = fn(&mut Farm);
+    let begin: [(&str, Change, Change); 4] = [
         ("failure", |farm| farm.down("a"), |farm| farm.up("a")),
         ("drain", |farm| farm.drain("a"), |farm| farm.overrides.clear()),
         ("weight 0", |farm| farm.weigh("a", 0), |farm| farm.weigh("a", 4)),
@@ -446,10 +447,14 @@ fn arbitrary_farm() -> impl Strategy<Value = Farm> {
                 let name = format!("s{number}");
                 let role =
                     if sorry { Role::Sorry { probes: Vec::new() } } else { Role::Regular { priority } };
-                let thresholds =
-                    limits.map(|(upper, lower)| Thresholds { upper, lower: 1 + lower % upper });
-                let server =
-                    RealServer { name: name.clone(), weight: Weight::new(weight), role, thresholds, ..template.clone() };
+                let thresholds = limits.map(|(upper, lower)| Thresholds { upper, lower: 1 + lower % upper });
+                let server = RealServer {
+                    name: name.clone(),
+                    weight: Weight::new(weight),
+                    role,
+                    thresholds,
+                    ..template.clone()
+                };
                 farm.service.servers.insert(name, server);
             }
             farm.service.quorum = Quorum { weight, hysteresis: hysteresis % weight };

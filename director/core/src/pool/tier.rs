@@ -4,6 +4,7 @@ use super::QuorumState;
 use crate::availability::{Availability, State};
 use crate::model::{Role, Service, Weight};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Who gets a service's new connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub enum Serving {
     /// Nobody: they are refused.
     #[default]
     Nobody,
+}
+
+impl fmt::Display for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Regular { priority } => write!(f, "regular, priority {priority}"),
+            Self::Sorry => f.write_str("sorry"),
+            Self::Nobody => f.write_str("nobody"),
+        }
+    }
 }
 
 /// Regular servers serve, those of the lowest level that has one able to, unless the quorum is lost and there is a
@@ -70,8 +81,9 @@ pub(super) fn hold_back(
             (Serving::Sorry, Role::Regular { .. }) => {
                 it.full_weight = Weight::ZERO;
                 if !quorum.held {
-                    let reason =
-                        || format!("waits: the quorum is lost, {} of {}", quorum.weight, service.quorum.weight);
+                    let reason = || {
+                        format!("waits: the quorum is lost, {} of {}", quorum.weight, service.quorum.weight)
+                    };
                     wait(it, reason, false);
                 }
             }
