@@ -412,6 +412,9 @@ impl RateUnit {
 
 /// `synproxy mss 1460 wscale 7 timestamp sack-perm`: what the client is told before the server can be asked. It should
 /// be what the servers say themselves.
+///
+/// A limit of the kernel's (6.18): once the server has sent data, its reset gets a wrong sequence number on the way,
+/// and the client takes no notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Synproxy {
     /// Longest segment, in bytes.

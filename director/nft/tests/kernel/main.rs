@@ -8,5 +8,6 @@ mod elements;
 mod events;
 mod hash;
 mod namespace;
+mod protection;
 mod rules;
 mod transactions;
