@@ -29,6 +29,7 @@ pub struct Client {
 pub struct Target {
     to: Vec<SocketAddr>,
     from: Vec<IpAddr>,
+    port: u16,
     parallel: usize,
     pause: Duration,
 }
@@ -37,7 +38,7 @@ impl Target {
     /// That address and port, from the client's own address, one connection after the other.
     #[must_use]
     pub fn new(to: SocketAddr) -> Self {
-        Self { to: vec![to], from: Vec::new(), parallel: 1, pause: Duration::ZERO }
+        Self { to: vec![to], from: Vec::new(), port: 0, parallel: 1, pause: Duration::ZERO }
     }
 
     /// These ports of an address, in turn.
@@ -51,6 +52,14 @@ impl Target {
     #[must_use]
     pub fn from(mut self, sources: impl IntoIterator<Item = IpAddr>) -> Self {
         self.from = sources.into_iter().collect();
+        self
+    }
+
+    /// From that source port of the sources given by [`Self::from`], even if the last connection from there ended
+    /// a moment ago.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -69,10 +78,10 @@ impl Target {
     }
 
     /// Target and source of the connection with that number.
-    fn pick(&self, number: usize) -> (SocketAddr, Option<IpAddr>) {
+    fn pick(&self, number: usize) -> (SocketAddr, Option<SocketAddr>) {
         let turns = self.to.len().max(1);
         let from = number / turns % self.from.len().max(1);
-        (self.to[number % turns], self.from.get(from).copied())
+        (self.to[number % turns], self.from.get(from).map(|from| SocketAddr::new(*from, self.port)))
     }
 }
 

@@ -166,6 +166,14 @@ impl Director {
         )
     }
 
+    /// The configuration file's text.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn configuration(&self) -> Result<String> {
+        fs::read_to_string(self.configuration_path()).doing("reading a configuration")
+    }
+
     /// Replaces the configuration file; nothing happens before a reload or restart.
     ///
     /// # Errors

@@ -189,6 +189,15 @@ impl Lab {
     }
 }
 
+/// A [`Lab::configuration`] without one of its real servers, which a service lists as `NAME: {}` beside others.
+#[must_use]
+pub fn without_server(configuration: &str, name: &str) -> String {
+    let definition = format!("  {name}: {{ addresses:");
+    let kept = configuration.lines().filter(|line| !line.starts_with(&definition));
+    let text: String = kept.map(|line| format!("{line}\n")).collect();
+    text.replace(&format!("{name}: {{}}, "), "").replace(&format!(", {name}: {{}}"), "")
+}
+
 /// Reads addresses, for tests to name them.
 ///
 /// # Errors

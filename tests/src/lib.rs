@@ -28,6 +28,7 @@ pub mod baseline;
 pub mod client;
 pub mod director;
 pub mod error;
+pub mod family;
 pub mod farm;
 pub mod greeting;
 pub mod host;
@@ -39,12 +40,16 @@ pub use api::Api;
 pub use client::{Client, Failure, Hold, Load, Tally, Target, UdpClient};
 pub use director::Director;
 pub use error::Error;
-pub use farm::{Lab, addresses};
+pub use family::Family;
+pub use farm::{Lab, addresses, without_server};
 pub use greeting::Greeting;
 pub use host::Host;
 pub use sandbox::test;
 pub use server::Server;
 pub use wait::eventually;
+
+/// What tests return.
+pub type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// What the lab's functions return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,10 +1,8 @@
 //! A server that dies leaves, its connections end as the service says, and it comes back.
 
 use lab::farm::{VIP, VIP6};
-use lab::{Director, Failure, Lab, Target, eventually};
+use lab::{Director, Failure, Family, Lab, Outcome, Target, eventually};
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::net::IpAddr;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -62,15 +60,16 @@ fn a_server_that_stops_leaves_and_comes_back() {
 }
 
 /// What becomes of open connections when exchange1 loses its network, and then has it back.
-fn power_off(vip: IpAddr, expire: bool) -> Result<(), Box<dyn Error>> {
+fn power_off(family: Family, expire: bool) -> Outcome {
     let (lab, director, _servers) =
         Lab::exchange()?.serve(&services(&format!("expire_nodest_conn: {expire}")))?;
-    let hold = lab.client().hold(&Target::ports(vip, &[80, 443]), 20)?;
+    let target = Target::ports(family.vip(), &[80, 443]);
+    let hold = lab.client().hold(&target, 20)?;
     assert_eq!((hold.so_far().by("exchange1"), hold.so_far().by("exchange2")), (10, 10));
 
     lab.servers()[0].unplug("eth0")?;
     becomes(&director, "exchange1", "down")?;
-    let tally = lab.client().visit(&Target::ports(vip, &[80, 443]), 20)?;
+    let tally = lab.client().visit(&target, 20)?;
     assert_eq!((tally.by("exchange2"), tally.failed()), (20, 0), "{tally}");
     if expire {
         eventually(LIMIT, "its connections end", || hold.so_far().failed() >= 10)?;
@@ -84,49 +83,55 @@ fn power_off(vip: IpAddr, expire: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[test]
-fn connections_of_a_dead_server_end_at_once() {
-    lab::test(|| power_off(VIP, true));
+fn expire_nodest_conn_resets_connections_of_a_dead_server(family: Family) -> Outcome {
+    power_off(family, true)
 }
 
-#[test]
-fn connections_of_a_dead_server_end_at_once_ipv6() {
-    lab::test(|| power_off(VIP6, true));
+fn expire_nodest_conn_off_leaves_connections_to_a_dead_server_until_it_is_back(family: Family) -> Outcome {
+    power_off(family, false)
 }
 
-#[test]
-fn connections_of_a_dead_server_wait_for_it_if_that_is_asked_for() {
-    lab::test(|| power_off(VIP, false));
-}
-
-/// What becomes of open connections when exchange1 is taken out of the configuration.
-fn removal(expire: bool) -> Result<(), Box<dyn Error>> {
-    let services = services(&format!("expire_nodest_conn: {expire}"));
-    let (lab, director, _servers) = Lab::exchange()?.serve(&services)?;
-    let text = lab.configuration(&services);
-    let hold = lab.client().hold(&Target::ports(VIP, &[80, 443]), 20)?;
-    let without = text.replace("servers: { exchange1: {}, exchange2: {} }", "servers: { exchange2: {} }");
-    let without: Vec<&str> = without.lines().filter(|line| !line.starts_with("  exchange1: ")).collect();
-    director.reload(&without.join("\n"))?;
-    let tally = lab.client().visit(&Target::ports(VIP, &[80, 443]), 20)?;
+/// What becomes of open connections when exchange1 is taken out of the configuration, and then put back.
+fn removal(family: Family, expire: bool) -> Outcome {
+    let (lab, director, _servers) =
+        Lab::exchange()?.serve(&services(&format!("expire_nodest_conn: {expire}")))?;
+    let target = Target::ports(family.vip(), &[80, 443]);
+    let hold = lab.client().hold(&target, 20)?;
+    let text = director.configuration()?;
+    director.reload(&lab::without_server(&text, "exchange1"))?;
+    let tally = lab.client().visit(&target, 20)?;
     assert_eq!((tally.only_server(), tally.failed()), (Some("exchange2"), 0), "{tally}");
     if expire {
         eventually(LIMIT, "its connections end", || hold.so_far().failed() >= 10)?;
     }
     hold.more(200)?;
-    assert_eq!(hold.stop()?.failed(), if expire { 10 } else { 0 });
+    director.reload(&text)?;
+    becomes(&director, "exchange1", "up")?;
+    let tally = lab.client().visit(&target, 20)?;
+    assert_eq!([tally.by("exchange1"), tally.by("exchange2")], [10, 10], "it is back: {tally}");
+    hold.more(200)?;
+    let held = hold.stop()?;
+    let resets = BTreeMap::from([(Failure::Reset, 10)]);
+    assert_eq!(held.failures, if expire { resets } else { BTreeMap::new() }, "{held}");
     Ok(())
 }
 
-#[test]
-fn connections_of_a_removed_server_end_at_once() {
-    lab::test(|| removal(true));
+fn expire_nodest_conn_resets_connections_of_a_removed_server(family: Family) -> Outcome {
+    removal(family, true)
 }
 
-#[test]
-fn connections_of_a_removed_server_go_on_if_that_is_asked_for() {
-    lab::test(|| removal(false));
+fn expire_nodest_conn_off_leaves_connections_of_a_server_that_is_removed_and_re_added(
+    family: Family,
+) -> Outcome {
+    removal(family, false)
 }
+
+lab::both_families!(
+    expire_nodest_conn_resets_connections_of_a_dead_server,
+    expire_nodest_conn_off_leaves_connections_to_a_dead_server_until_it_is_back,
+    expire_nodest_conn_resets_connections_of_a_removed_server,
+    expire_nodest_conn_off_leaves_connections_of_a_server_that_is_removed_and_re_added,
+);
 
 #[test]
 fn a_server_that_moves_to_another_address_is_another_server() {

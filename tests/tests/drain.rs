@@ -61,13 +61,13 @@ fn back_in_order(director: &Director) -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn weight_0_and_back_under_load() {
+fn weight_0_never_touches_established_connections() {
     let (out, back) = (["weight", "web", "exchange1", "0"], ["weight", "web", "exchange1", "2"]);
     lab::test(|| out_and_back(VIP, &out, &back, "quiescent"));
 }
 
 #[test]
-fn weight_0_and_reset_under_load_ipv6() {
+fn weight_0_never_touches_established_connections_ipv6() {
     let (out, back) = (["weight", "web", "exchange1", "0"], ["reset", "web", "exchange1"]);
     lab::test(|| out_and_back(VIP6, &out, &back, "quiescent"));
 }

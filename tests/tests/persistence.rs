@@ -30,7 +30,7 @@ fn exchange(options: &str) -> Result<(Lab, Director, Vec<Server>)> {
 }
 
 #[test]
-fn a_client_has_one_server_on_all_ports() {
+fn fwmark_template_is_shared_by_all_ports_and_protocols() {
     lab::test(|| {
         let (lab, _director, _servers) = exchange("persistence: { timeout: 10m }")?;
         let mut seen = BTreeSet::new();
@@ -54,7 +54,7 @@ fn a_client_has_one_server_on_all_ports() {
 }
 
 #[test]
-fn clients_of_one_network_are_one_client_by_granularity() {
+fn granularity_24_and_64_make_a_network_one_client() {
     lab::test(|| {
         let (lab, _director, _servers) =
             exchange("persistence: { timeout: 10m, granularity: 24, granularity6: 64 }")?;
@@ -86,35 +86,4 @@ fn an_entry_ends_with_its_timeout() {
         })?;
         Ok(())
     });
-}
-
-#[test]
-fn clients_of_a_quiescent_server_go_elsewhere() {
-    lab::test(|| quiesced("true", false));
-}
-
-#[test]
-fn clients_of_a_quiescent_server_return_if_that_is_asked_for() {
-    lab::test(|| quiesced("false", true));
-}
-
-fn quiesced(
-    expire_quiescent_template: &str,
-    returns: bool,
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let (lab, director, _servers) = exchange(&format!(
-        "persistence: {{}}
-            expire_quiescent_template: {expire_quiescent_template}"
-    ))?;
-    let target = Target::ports(VIP, &EXCHANGE_PORTS);
-    let tally = lab.client().visit(&target, 7)?;
-    let server = tally.only_server().ok_or("one server")?;
-    director.cli(&["weight", "exchange", server, "0"])?;
-    let tally = lab.client().visit(&target, 21)?;
-    assert_eq!((tally.by(server), tally.made()), (if returns { 21 } else { 0 }, 21), "{tally}");
-    // Clients that are new never get there.
-    let others = target.from(addresses(&["198.51.100.1", "198.51.100.2", "203.0.113.1", "203.0.113.2"])?);
-    let tally = lab.client().visit(&others, 28)?;
-    assert_eq!((tally.by(server), tally.failed()), (0, 0), "{tally}");
-    Ok(())
 }

@@ -57,7 +57,7 @@ fn a_vip_answers_pings() {
 }
 
 #[test]
-fn a_service_without_a_server_left() {
+fn no_destination_is_answered_at_once() {
     lab::test(|| {
         let (lab, director, _servers) = Lab::exchange()?.serve(SERVICE)?;
         director.cli(&["weight", "exchange", "exchange1", "0"])?;

@@ -5,7 +5,7 @@ use crate::Greeting;
 use crate::server::is_http;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
@@ -26,13 +26,14 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// Connects and learns who answers.
-    pub(super) async fn open(to: SocketAddr, from: Option<IpAddr>) -> Result<Self, Failure> {
+    pub(super) async fn open(to: SocketAddr, from: Option<SocketAddr>) -> Result<Self, Failure> {
         patiently(async {
             let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             if let Some(from) = from {
                 // The port is chosen when connecting: the same one may serve for many destinations.
                 setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
-                socket.bind(SocketAddr::new(from, 0)).map_err(std::io::Error::other)?;
+                socket.set_reuseaddr(from.port() != 0)?;
+                socket.bind(from).map_err(std::io::Error::other)?;
             }
             let begin = Instant::now();
             let stream = socket.connect(to).await?;
