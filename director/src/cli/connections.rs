@@ -82,7 +82,8 @@ pub(super) async fn execute(
         None => show(client, printer, &filter.into(), limit.map(NonZeroUsize::get)).await,
         Some(Action::Kill(KillArgs { filter, .. })) => {
             let ended = client.end_connections(&filter.into()).await?;
-            printer.print(&json!({ "ended": ended }), &format_args!("{ended} connections ended\n"))
+            let plural = if ended == 1 { "" } else { "s" };
+            printer.print(&json!({ "ended": ended }), &format_args!("{ended} connection{plural} ended\n"))
         }
     }
 }

@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -89,13 +90,41 @@ impl Daemon {
         if status.success() { Ok(()) } else { Err(format!("director weight: {status}").into()) }
     }
 
+    /// Lists all connections by the API; how many there are.
+    pub(crate) fn connections(&self) -> Outcome<usize> {
+        let answer = self.api.ask("GET", "/v1/connections", "")?;
+        Ok(answer.body.lines().filter(|line| line.starts_with('{')).count())
+    }
+
+    /// Lists all connections by the command: lines, and its peak memory in MiB.
+    pub(crate) fn list(&self, output: &str) -> Outcome<(usize, f64)> {
+        let mut command = Command::new(&self.binary);
+        command.arg("--socket").arg(Self::socket()).args(["connections", "--output", output]);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let (mut lines, mut peak) = (0, 0.0);
+        for _ in BufReader::new(process.stdout.take().ok_or("no output")?).lines() {
+            lines += 1;
+            if lines % 1000 == 0 {
+                peak = memory(process.id(), "VmHWM").unwrap_or(peak);
+            }
+        }
+        let status = process.wait()?;
+        if status.success() {
+            Ok((lines, peak))
+        } else {
+            Err(format!("director connections: {status}").into())
+        }
+    }
+
+    /// Ends all connections; how many there were.
+    pub(crate) fn end_connections(&self) -> Outcome<usize> {
+        let answer = self.api.demand("DELETE", "/v1/connections?all=true", "")?;
+        Ok(answer["ended"].as_u64().ok_or("no number")?.try_into()?)
+    }
+
     /// A figure of its memory in MiB: `VmRSS` now, `VmHWM` at most so far.
     pub(crate) fn memory(&self, figure: &str) -> Outcome<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
-        let kibibytes: f64 =
-            line.and_then(|line| line.split_whitespace().next()).unwrap_or_default().parse()?;
-        Ok(kibibytes / 1024.0)
+        memory(self.process.id(), figure)
     }
 
     /// Ends it, and removes what it left.
@@ -108,6 +137,14 @@ impl Daemon {
         self.host.run(&flush)?;
         Ok(fs::remove_dir_all(state)?)
     }
+}
+
+/// A figure of a process's memory in MiB.
+fn memory(process: u32, figure: &str) -> Outcome<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+    let kibibytes: f64 = line.and_then(|line| line.split_whitespace().next()).unwrap_or_default().parse()?;
+    Ok(kibibytes / 1024.0)
 }
 
 /// The name of the service with that number.

@@ -7,6 +7,7 @@ mod daemon;
 mod figures;
 mod growth;
 mod hammer;
+mod listing;
 
 use lab::{Lab, sandbox};
 use std::error::Error;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         );
         let lab = Lab::exchange()?;
         growth::measure(&lab)?;
+        listing::measure(&lab)?;
         connections::measure(&lab)
     })
 }
