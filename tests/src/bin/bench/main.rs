@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     sandbox::main(|| {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         println!(
-            "{} cores, kernel {}. This takes about three minutes.",
+            "{} cores, kernel {}. This takes about four minutes.",
             available_parallelism()?,
             kernel.trim()
         );
