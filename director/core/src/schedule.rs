@@ -47,7 +47,7 @@ impl Candidate<'_> {
 ///   so a heavy server gets no burst (LVS's wrr starts each turn with one).
 /// - mh: a Maglev table. Shares are exact to a slot, and every server with a share owns one. Its size depends on
 ///   the number of candidates alone. Slots change hands only where they must: when a server loses its share its
-///   own, and when it comes back the same ones.
+///   own, and when it comes back the same ones, at once or little by little.
 /// - sh and mh without fallback: servers without a share keep the slots of their full share, so that their clients
 ///   are refused and nobody's move.
 /// - lc, wlc, sed, nq, ovf: as LVS would spread the next `expected` connections one by one. The number of slots

@@ -18,14 +18,23 @@ const SIZES: [(usize, usize); 4] = [(4, 251), (20, 2039), (80, 8191), (usize::MA
 ///
 /// Servers that have no share at the moment take part with their full share. Then, with `fallback`, the slots they
 /// took go to the others, by turns and preferences again: so a server that leaves moves nobody else's slots, and
-/// gets its own back when it returns.
+/// gets its own back when it returns. It may have them back little by little: with a part of its full share it has
+/// those that it likes best, and the others stay where they are.
 pub(super) fn table(candidates: &[Candidate<'_>], fallback: bool) -> Vec<usize> {
+    let whole = |it: &Candidate<'_>| it.share > 0 && it.share >= it.full_share;
+    // Where nobody is back yet, shares are all there is to go by.
+    let anybody = candidates.iter().any(whole);
+    let place =
+        |it: &Candidate<'_>| if it.share > 0 && !anybody { it.share } else { it.full_share.max(it.share) };
     let mut table = Table::new(candidates);
-    table.fill(&candidates.iter().map(Candidate::place).collect::<Vec<_>>());
-    if fallback {
-        let shares: Vec<u64> = candidates.iter().map(|it| u64::from(it.share)).collect();
-        table.vacate(|owner| shares[owner] == 0);
-        table.fill(&shares);
+    table.fill(&candidates.iter().map(|it| u64::from(place(it))).collect::<Vec<_>>());
+    let full = table.slots.clone();
+    let leaves = |it: &Candidate<'_>| if it.share == 0 { fallback } else { it.share < place(it) };
+    table.vacate(|owner| leaves(&candidates[owner]));
+    let shares = candidates.iter().map(|it| if leaves(it) { 0 } else { u64::from(it.share) });
+    table.fill(&shares.collect::<Vec<_>>());
+    for (owner, it) in candidates.iter().enumerate().filter(|(_, it)| it.share > 0 && leaves(it)) {
+        table.take_back(&full, owner, it.name);
     }
     table.slots.into_iter().flatten().collect()
 }
@@ -59,6 +68,25 @@ impl<'a> Table<'a> {
             }
             self.slots[preference.slot] = Some(owner);
             free -= 1;
+        }
+    }
+
+    /// Gives `owner` its share of all slots: of those that it has in `full`, the ones that it likes best.
+    fn take_back(&mut self, full: &[Option<usize>], owner: usize, name: &str) {
+        let size = self.slots.len();
+        let sum: u64 = self.candidates.iter().map(|it| u64::from(it.share)).sum();
+        let share = size as u64 * u64::from(self.candidates[owner].share) / sum.max(1);
+        let mut preference = Preference::new(name, size);
+        let mut left = share.max(1);
+        for _ in 0..size {
+            if left == 0 {
+                return;
+            }
+            if full[preference.slot] == Some(owner) {
+                self.slots[preference.slot] = Some(owner);
+                left -= 1;
+            }
+            preference.advance(size);
         }
     }
 

@@ -208,6 +208,33 @@ proptest! {
         prop_assert_eq!(table(MH, &servers), full);
     }
 
+    /// While it starts slowly: it takes its own slots back, more of them with each step, and moves nobody else's.
+    #[test]
+    fn a_server_that_starts_slowly_takes_its_own_slots_back_little_by_little(
+        numbers in prop::collection::vec(1u16..100, 2..12),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut servers: Vec<(String, u16, u16)> =
+            servers(&numbers).into_iter().map(|(name, weight, full)| (name, weight * 32, full * 32)).collect();
+        let (starter, full) = (at.index(servers.len()), table(MH, &servers));
+        servers[starter].1 = 0;
+        let mut before = table(MH, &servers);
+        for parts in [1, 2, 5, 16, 31, 32] {
+            servers[starter].1 = numbers[starter] * parts;
+            let now = table(MH, &servers);
+            for (before, now) in before.iter().zip(&now) {
+                prop_assert!(before == now || *now == starter);
+            }
+            let total: f64 = servers.iter().map(|(_, share, _)| f64::from(*share)).sum();
+            let ideal = now.len() as f64 * f64::from(servers[starter].1) / total;
+            let has = shares(&now, servers.len())[starter] as f64;
+            // As in the full table, where a turn that had to fit was rounded.
+            prop_assert!(has >= 1.0 && (has - ideal).abs() <= 2.0 + numbers.len() as f64, "{parts}: {has}, ideal {ideal}");
+            before = now;
+        }
+        prop_assert_eq!(before, full);
+    }
+
     /// With others out as well, what those had left behind may change hands too, and nothing else.
     #[test]
     fn servers_that_stay_keep_the_slots_they_have_when_all_are_there(
