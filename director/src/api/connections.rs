@@ -30,7 +30,7 @@ const PIECE: usize = 32 * 1024;
 /// ...or when the kernel was asked so often for it: the reader may have gone meanwhile.
 const READS: usize = 64;
 /// Time that a reader may take for a piece.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answer of `DELETE /v1/connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
