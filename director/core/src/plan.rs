@@ -4,7 +4,8 @@
 //! nat prerouting ── vips4: VIP . proto . port ─▶ svc-NAME-4 ── mark, next slot ─▶ pick4 ── slot ─▶ destination ─▶ dnat
 //!                │                                   └─ persistent: return4-… (entry ─▶ dnat), else stick4-…
 //!                └─ addresses4: VIP ─▶ undeclared (refused), or management-NAME ─▶ deliver4
-//! nat postrouting ── masquerade, hairpin                                     (only where configured)
+//! nat postrouting ── full NAT, masquerade, hairpin                           (only where configured)
+//! filter forward  ── packets of no connection                                 (only where configured)
 //! ```
 //!
 //! Nat chains see a connection's first packet only, so established traffic meets none of this. A service is one
@@ -16,6 +17,8 @@ mod names;
 mod pick;
 mod service;
 mod skeleton;
+mod source;
+mod strays;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Which maps and chains a model needs, and how large the maps are.
 
-use super::names::{FAMILIES, FamilyNames, Profile, SLOTS};
+use super::names::{FAMILIES, FamilyNames, Profile, SLOTS, SOURCES};
 use crate::model::{Model, PortMap, Service};
 use director_nft::ir::{DataType, Map, MapData, MapSpec, Ruleset};
 use director_nft::observed::Observed;
@@ -31,6 +31,10 @@ impl Layout {
         let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new() };
         for names in &FAMILIES {
             layout.family(model, names);
+        }
+        let full_nat = model.services.values().filter(|service| service.full_nat).count();
+        if full_nat > 0 {
+            layout.add(SOURCES, &[DataType::Mark], MapData::Verdict, full_nat);
         }
         layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
         if let Some(previous) = previous {

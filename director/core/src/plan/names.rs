@@ -66,6 +66,10 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
 
 /// Slot to destination id, of all services and both families.
 pub(super) const SLOTS: &str = "slots";
+/// Mark of a service with full NAT to where its connections get another source.
+pub(super) const SOURCES: &str = "sources";
+/// Gives connections of services with full NAT their source.
+pub(super) const FULL_NAT: &str = "full-nat";
 /// Refuses what no server can be found for.
 pub(super) const NO_SERVER: &str = "no-server";
 /// Refuses ports of a VIP that no service declares.

@@ -1,6 +1,6 @@
 //! How the kernel comes to a slot for a new connection: by turns, at random, or by a hash.
 
-use super::skeleton::source;
+use super::skeleton::saddr;
 use crate::model::{ClientHash, Scheduler, Service};
 use director_nft::fnv::fnv1a;
 use director_nft::ir::{Expression, Jhash, Numgen, NumgenMode, Selector};
@@ -27,7 +27,7 @@ pub fn slot(service: &Service, ipv6: bool, offset: u32, slots: u32) -> Expressio
 
 fn client(hash: ClientHash, ipv6: bool) -> Vec<Selector> {
     let prefix = if ipv6 { hash.granularity_v6 } else { hash.granularity_v4 };
-    let mut key = vec![source(ipv6, prefix)];
+    let mut key = vec![saddr(ipv6, prefix)];
     if hash.port {
         key.push(Selector::ThSport);
     }

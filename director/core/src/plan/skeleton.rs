@@ -1,7 +1,8 @@
-//! What all services share: hooks, look-ups, refusals, management addresses and the real servers' way out.
+//! What all services share: hooks, look-ups, refusals and management addresses.
 
 use super::layout::Layout;
 use super::names::{self, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, UNDECLARED};
+use super::{source, strays};
 use crate::ids::Registry;
 use crate::model::{Model, Node, Protocol};
 use director_nft::ir::{
@@ -15,11 +16,10 @@ use std::net::IpAddr;
 pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry) -> Ruleset {
     let mut ruleset = layout.maps();
     let families: Vec<&FamilyNames> = FAMILIES.iter().filter(|names| layout.has(names.vips)).collect();
-    base_chain(&mut ruleset, "prerouting", Hook::Prerouting, -100, prerouting(layout, &families));
-    let out = postrouting(model, node);
-    if !out.is_empty() {
-        base_chain(&mut ruleset, "postrouting", Hook::Postrouting, 100, out);
-    }
+    let prerouting = prerouting(layout, &families);
+    base_chain(&mut ruleset, "prerouting", (ChainKind::Nat, Hook::Prerouting, -100), prerouting);
+    source::translation(&mut ruleset, layout, model, node);
+    strays::refusal(&mut ruleset, model, node);
     chain(&mut ruleset, NO_SERVER, refusal("no server"));
     chain(&mut ruleset, UNDECLARED, refusal("undeclared port of a VIP"));
     for names in &families {
@@ -57,43 +57,6 @@ fn prerouting(layout: &Layout, families: &[&FamilyNames]) -> Vec<Rule> {
             rules.push(vmap(tuple, names.ranges));
         }
         rules.push(vmap(vec![daddr], names.addresses));
-    }
-    rules
-}
-
-fn postrouting(model: &Model, node: &Node) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for network in &model.outbound.masquerade {
-        let (selector, address) = match network.network() {
-            IpAddr::V4(v4) => (Selector::Ip4Saddr { prefix: 32 }, Datum::Ipv4(v4)),
-            IpAddr::V6(v6) => (Selector::Ip6Saddr { prefix: 128 }, Datum::Ipv6(v6)),
-        };
-        rules.push(commented(
-            vec![
-                // The interface first: it turns away the connections of clients at once.
-                output_interface(&node.public.interface),
-                Statement::Match(Match::Prefix {
-                    selector,
-                    negate: false,
-                    address,
-                    length: network.length(),
-                }),
-                Statement::Masquerade,
-            ],
-            "real servers' way out",
-        ));
-    }
-    if model.outbound.hairpin {
-        let private = &node.private.interface;
-        rules.push(commented(
-            vec![
-                Statement::Match(Match::InputInterface { negate: false, name: private.clone() }),
-                output_interface(private),
-                Statement::Match(Match::CtStatusDnat),
-                Statement::Masquerade,
-            ],
-            "hairpin: a real server calls a VIP",
-        ));
     }
     rules
 }
@@ -194,7 +157,7 @@ pub(super) fn datum(address: IpAddr) -> Datum {
 }
 
 /// The leading bits of the client's address.
-pub(super) fn source(ipv6: bool, prefix: u8) -> Selector {
+pub(super) fn saddr(ipv6: bool, prefix: u8) -> Selector {
     if ipv6 { Selector::Ip6Saddr { prefix } } else { Selector::Ip4Saddr { prefix } }
 }
 
@@ -234,7 +197,7 @@ fn is_protocol(protocol: Protocol) -> Statement {
     Statement::Match(Match::Value { selector: Selector::L4Proto, negate: false, value })
 }
 
-fn output_interface(name: &str) -> Statement {
+pub(super) fn output_interface(name: &str) -> Statement {
     Statement::Match(Match::OutputInterface { negate: false, name: name.to_owned() })
 }
 
@@ -258,7 +221,7 @@ fn port_delivery(names: &FamilyNames) -> Vec<Rule> {
 }
 
 fn client_key(profile: &Profile) -> Vec<Selector> {
-    vec![source(profile.ipv6, profile.granularity), Selector::MetaMark]
+    vec![saddr(profile.ipv6, profile.granularity), Selector::MetaMark]
 }
 
 fn renew(names: &FamilyNames, profile: &Profile) -> Statement {
@@ -278,11 +241,16 @@ fn forget(names: &FamilyNames, profile: &Profile) -> Statement {
     }
 }
 
-fn base_chain(ruleset: &mut Ruleset, name: &str, hook: Hook, priority: i32, rules: Vec<Rule>) {
-    let base = Some(BaseChain { kind: ChainKind::Nat, hook, priority });
+pub(super) fn base_chain(
+    ruleset: &mut Ruleset,
+    name: &str,
+    (kind, hook, priority): (ChainKind, Hook, i32),
+    rules: Vec<Rule>,
+) {
+    let base = Some(BaseChain { kind, hook, priority });
     ruleset.chains.insert(name.to_owned(), Chain { base, rules });
 }
 
-fn chain(ruleset: &mut Ruleset, name: &str, rules: Vec<Rule>) {
+pub(super) fn chain(ruleset: &mut Ruleset, name: &str, rules: Vec<Rule>) {
     ruleset.chains.insert(name.to_owned(), Chain { base: None, rules });
 }
