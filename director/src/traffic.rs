@@ -34,13 +34,16 @@ pub struct Live {
     pub open: u64,
 }
 
-/// Connections scheduled so far, by destination id; and those that found no room for a persistence entry, by mark.
+/// Connections scheduled so far, by destination id; and by mark those that found no room for a persistence entry, and
+/// those that were refused for the rate limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connections {
     totals: BTreeMap<u32, u64>,
     /// IPv4, IPv6.
     #[serde(default)]
     without_entry: [BTreeMap<u32, u64>; 2],
+    #[serde(default)]
+    over_limit: BTreeMap<u32, u64>,
     /// Last reading of every element, by map and the element's destination id or mark, and port (0 if it has none).
     seen: BTreeMap<String, BTreeMap<u32, BTreeMap<u16, u64>>>,
 }
@@ -55,10 +58,7 @@ impl Connections {
         let Some(readings) = self.seen.get_mut(map) else { return };
         let last = readings.entry(id).or_default().insert(port, packets).unwrap_or(0);
         let growth = packets.checked_sub(last).unwrap_or(packets);
-        let overflow = [false, true].into_iter().position(|ipv6| plan::overflow_map(ipv6) == map);
-        let totals =
-            overflow.and_then(|family| self.without_entry.get_mut(family)).unwrap_or(&mut self.totals);
-        let total = totals.entry(id).or_default();
+        let total = self.totals_of(map).entry(id).or_default();
         *total = total.saturating_add(growth);
     }
 
@@ -76,6 +76,12 @@ impl Connections {
         }
     }
 
+    /// Connections of a service so far that were refused because their client was over the rate limit.
+    #[must_use]
+    pub fn over_limit(&self, mark: u32) -> u64 {
+        self.over_limit.get(&mark).copied().unwrap_or(0)
+    }
+
     /// Connections of a persistent service so far that found no room for an entry: IPv4, IPv6.
     #[must_use]
     pub fn without_entry(&self, mark: u32) -> [u64; 2] {
@@ -86,6 +92,20 @@ impl Connections {
     #[must_use]
     pub fn total(&self, id: u32) -> u64 {
         self.totals.get(&id).copied().unwrap_or(0)
+    }
+
+    /// What a map's elements count towards.
+    fn totals_of(&mut self, map: &str) -> &mut BTreeMap<u32, u64> {
+        let [v4, v6] = &mut self.without_entry;
+        if map == plan::overflow_map(false) {
+            v4
+        } else if map == plan::overflow_map(true) {
+            v6
+        } else if map == plan::limited_map() {
+            &mut self.over_limit
+        } else {
+            &mut self.totals
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! a change of one service is a [`service()`] part of the ruleset, compared and applied on its own.
 
 mod layout;
+mod limit;
 mod names;
 mod pick;
 mod service;
@@ -51,6 +52,12 @@ pub fn ruleset(
         ruleset.merge(service(layout, it, registry, offer));
     }
     ruleset
+}
+
+/// Map whose elements count, by a service's mark, the connections of clients over the rate limit.
+#[must_use]
+pub fn limited_map() -> &'static str {
+    names::LIMITED
 }
 
 /// Where the persistence entry of a client of the service stands: the map's name, and the key. `None` if the service

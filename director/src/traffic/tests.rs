@@ -69,6 +69,14 @@ fn connections_without_room_for_an_entry_count_by_family_and_mark() {
 }
 
 #[test]
+fn connections_over_the_rate_limit_count_by_mark() {
+    let mut connections = Connections::default();
+    connections.count("limited", &key(80), 3);
+    connections.count("limited", &key(80), 5);
+    assert_eq!((connections.over_limit(80), connections.over_limit(81), connections.total(80)), (5, 0, 0));
+}
+
+#[test]
 fn ports_of_a_destination_add_up() {
     let mut connections = Connections::default();
     for port in [25, 80] {

@@ -1,6 +1,7 @@
 //! Which maps and chains a model needs, and how large the maps are.
 
-use super::names::{FAMILIES, FamilyNames, Profile, SLOTS, SOURCES};
+use super::limit;
+use super::names::{FAMILIES, FamilyNames, LIMITED, Profile, SLOTS, SOURCES};
 use crate::model::{Model, PortMap, Service};
 use director_nft::ir::{DataType, Map, MapData, MapSpec, Ruleset};
 use director_nft::observed::Observed;
@@ -32,6 +33,11 @@ impl Layout {
         for names in &FAMILIES {
             layout.family(model, names);
         }
+        let limited = model.services.values().filter(|service| service.rate_limit.is_some()).count();
+        if limited > 0 {
+            layout.add(LIMITED, &[DataType::Mark], MapData::Verdict, limited);
+            layout.count(LIMITED);
+        }
         let full_nat = model.services.values().filter(|service| service.full_nat).count();
         if full_nat > 0 {
             layout.add(SOURCES, &[DataType::Mark], MapData::Verdict, full_nat);
@@ -62,7 +68,8 @@ impl Layout {
 
     /// Names of the maps that hold persistence entries.
     pub fn persistence_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.specs.iter().filter(|(_, spec)| spec.dynamic).map(|(name, _)| *name)
+        let entries = |spec: &MapSpec| spec.dynamic && spec.data != MapData::None;
+        self.specs.iter().filter(move |(_, spec)| entries(spec)).map(|(name, _)| *name)
     }
 
     pub(super) fn has(&self, map: &str) -> bool {
@@ -106,6 +113,17 @@ impl Layout {
             let data = MapData::Values(vec![address, InetService]);
             self.add(names.port_dests, &[Mark, InetService], data, needs.port_dests);
             self.count(names.port_dests);
+        }
+        if needs.limited {
+            let spec = MapSpec {
+                key: vec![address, Mark],
+                dynamic: true,
+                timeout: true,
+                gc_interval: Some(GC_INTERVAL),
+                size: Some(limit::MAX_CLIENTS),
+                ..MapSpec::default()
+            };
+            self.specs.insert(names.limits, spec);
         }
         if !needs.profiles.is_empty() {
             let spec = MapSpec {
@@ -154,6 +172,7 @@ struct Needs {
     port_dests: usize,
     persistent: usize,
     profiles: BTreeSet<Profile>,
+    limited: bool,
 }
 
 impl Needs {
@@ -176,6 +195,7 @@ impl Needs {
             if mapped {
                 needs.port_dests += service.servers.len() * distinct_ports(service).len();
             }
+            needs.limited |= service.rate_limit.is_some();
             if let Some(persistence) = service.persistence {
                 needs.persistent += 1;
                 needs.profiles.insert(Profile::of(persistence, ipv6, mapped));

@@ -22,6 +22,8 @@ pub(super) struct FamilyNames {
     pub(super) persist: &'static str,
     /// Mark of a persistent service to where its clients go that find no room in `persist`.
     pub(super) overflow: &'static str,
+    /// Client . mark to its bucket of connections.
+    pub(super) limits: &'static str,
     /// Slot to destination to address.
     pub(super) pick: &'static str,
     /// The same with port mapping.
@@ -43,6 +45,7 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         port_dests: "dests4-ports",
         persist: "persist4",
         overflow: "overflow4",
+        limits: "limits4",
         pick: "pick4",
         pick_ports: "pick4-ports",
         deliver: "deliver4",
@@ -57,6 +60,7 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         port_dests: "dests6-ports",
         persist: "persist6",
         overflow: "overflow6",
+        limits: "limits6",
         pick: "pick6",
         pick_ports: "pick6-ports",
         deliver: "deliver6",
@@ -66,6 +70,10 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
 
 /// Slot to destination id, of all services and both families.
 pub(super) const SLOTS: &str = "slots";
+/// Mark of a service to what becomes of clients over its rate limit.
+pub(super) const LIMITED: &str = "limited";
+/// Refuses clients over a rate limit.
+pub(super) const OVER_LIMIT: &str = "over-limit";
 /// Mark of a service with full NAT to where its connections get another source.
 pub(super) const SOURCES: &str = "sources";
 /// Gives connections of services with full NAT their source.

@@ -3,7 +3,7 @@
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
-use super::{pick, slot_owners};
+use super::{limit, pick, slot_owners};
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
@@ -14,6 +14,7 @@ use director_nft::ir::{Chain, Datum, Element, ElementData, Key, KeyPart, Rule, R
 #[must_use]
 pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &Offer) -> Ruleset {
     let mut part = layout.maps();
+    limit::refusal(&mut part, service);
     for names in FAMILIES.iter().filter(|names| service.vips.iter().any(|vip| vip.is_ipv6() == names.ipv6)) {
         ports(&mut part, names, service);
         let slots = slots(&mut part, names, service, registry, offer);
@@ -118,13 +119,12 @@ fn overflow(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
 fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Vec<Rule> {
     let mapped = maps_ports(service);
     let profile = service.persistence.map(|persistence| Profile::of(persistence, names.ipv6, mapped));
-    let mark = set_meta_mark(service.mark.get());
     let next = match (&profile, mapped) {
         (Some(profile), _) => profile.sticking(),
         (None, true) => names.pick_ports.to_owned(),
         (None, false) => names.pick.to_owned(),
     };
-    let (mut schedule, comment) = match slots {
+    let (schedule, comment) = match slots {
         Some((offset, modulus)) if modulus > 0 => {
             let slot = pick::slot(service, names.ipv6, offset, modulus);
             let next = Statement::Verdict(Verdict::Goto(next));
@@ -137,19 +137,21 @@ fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Ve
             (vec![refuse], format!("{}: no server takes new connections", service.name))
         }
     };
-    match profile {
-        None => {
-            schedule.insert(0, mark);
-            vec![commented(schedule, &comment)]
-        }
-        Some(profile) => {
-            let returning = vec![mark, Statement::Verdict(Verdict::Jump(profile.returning()))];
-            vec![
-                commented(returning, &format!("{}: returning clients", service.name)),
-                commented(schedule, &comment),
-            ]
-        }
+    let mut rules = Vec::new();
+    // What comes first in the chain marks the packet.
+    let mut first = vec![set_meta_mark(service.mark.get())];
+    let mut rule = |statements: Vec<Statement>, comment: &str| {
+        rules.push(commented([std::mem::take(&mut first), statements].concat(), comment));
+    };
+    if let Some(limit) = service.rate_limit {
+        rule(limit::statements(names, limit), &format!("{}: clients over the rate limit", service.name));
     }
+    if let Some(profile) = profile {
+        let jump = Statement::Verdict(Verdict::Jump(profile.returning()));
+        rule(vec![jump], &format!("{}: returning clients", service.name));
+    }
+    rule(schedule, &comment);
+    rules
 }
 
 /// `service/server`, shortened to what a comment may hold.

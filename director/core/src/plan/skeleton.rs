@@ -1,7 +1,7 @@
 //! What all services share: hooks, look-ups, refusals and management addresses.
 
 use super::layout::Layout;
-use super::names::{self, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, UNDECLARED};
+use super::names::{self, FAMILIES, FamilyNames, LIMITED, NO_SERVER, OVER_LIMIT, Profile, SLOTS, UNDECLARED};
 use super::{source, strays};
 use crate::ids::Registry;
 use crate::model::{Model, Node, Protocol};
@@ -22,6 +22,9 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
     strays::refusal(&mut ruleset, model, node);
     chain(&mut ruleset, NO_SERVER, refusal("no server"));
     chain(&mut ruleset, UNDECLARED, refusal("undeclared port of a VIP"));
+    if layout.has(LIMITED) {
+        chain(&mut ruleset, OVER_LIMIT, refusal("over the rate limit"));
+    }
     for names in &families {
         let dests = dnat(names, &[Selector::CtMark], names.dests, false);
         chain(&mut ruleset, names.pick, delivery(vec![from_slot(), dests.clone()], NO_SERVER));

@@ -1,6 +1,7 @@
 //! Packets through planned rulesets: what is planned is what the words of the configuration promise.
 
 mod persistence;
+mod protection;
 mod schedulers;
 
 use super::*;
