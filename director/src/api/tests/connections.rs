@@ -187,7 +187,7 @@ async fn readers_that_stop_are_given_up() {
 }
 
 async fn listed_at_last(served: &Served) {
-    for _ in 0..3000 {
+    for _ in 0..10_000 {
         let answer = served.ask("GET", &format!("{CONNECTIONS}?limit=1"), &[HOST], b"").await;
         if answer.status == StatusCode::OK {
             return assert_eq!(answer.json().as_array().unwrap().len(), 1);
