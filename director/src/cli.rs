@@ -134,11 +134,18 @@ pub enum Command {
     },
     /// Say which server a new connection of a client would get, and why
     Explain {
-        /// The client, with its port where that matters: 198.51.100.7, 198.51.100.7:4000, [2001:db8::7]:4000
-        #[arg(value_parser = explain::client)]
+        /// The client, with its port where that matters
+        #[arg(
+            help = "The client, with its port where that matters: 198.51.100.7, 198.51.100.7:4000, [2001:db8::7]:4000",
+            value_parser = explain::client
+        )]
         client: (IpAddr, Option<u16>),
-        /// What it calls: 192.168.1.35:443, [fd00:1::35]:443
-        #[arg(value_name = "VIP:PORT", value_parser = explain::called)]
+        /// What it calls
+        #[arg(
+            help = "What it calls: 192.168.1.35:443, [fd00:1::35]:443",
+            value_name = "VIP:PORT",
+            value_parser = explain::called
+        )]
         called: SocketAddr,
         /// By udp in place of tcp
         #[arg(long)]

@@ -34,7 +34,8 @@ fn clients(vip: IpAddr) -> Vec<IpAddr> {
 
 fn explain(director: &Director, client: IpAddr, called: SocketAddr) -> lab::Result<Value> {
     let text = director.cli(&["explain", &client.to_string(), &called.to_string(), "--output", "json"])?;
-    Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    serde_json::from_str(&text)
+        .map_err(|_| lab::Error::Answer { question: "explain".to_owned(), answer: text })
 }
 
 /// Server of each client by what is explained and by what happens.
