@@ -1,12 +1,14 @@
 //! Clients: they connect, notice who answers, and count what fails.
 
 mod conversation;
+mod flow;
 mod hold;
 mod load;
 mod tally;
 mod udp;
 mod worker;
 
+pub use flow::Flow;
 pub use hold::Hold;
 pub use load::Load;
 pub use tally::{Failure, Tally};
@@ -142,6 +144,14 @@ impl Client {
     /// There is no such source address.
     pub fn udp(&self, from: IpAddr) -> Result<UdpClient> {
         UdpClient::new(&self.host, from)
+    }
+
+    /// A UDP client that sends to `to` all the time, without waiting for answers.
+    ///
+    /// # Errors
+    /// There is no such source address.
+    pub fn flow(&self, from: IpAddr, to: SocketAddr) -> Result<Flow> {
+        Flow::start(&self.host, from, to)
     }
 
     /// True if `to` answers a ping within a second.

@@ -37,7 +37,7 @@ pub mod server;
 pub mod wait;
 
 pub use api::Api;
-pub use client::{Client, Failure, Hold, Load, Tally, Target, UdpClient};
+pub use client::{Client, Failure, Flow, Hold, Load, Tally, Target, UdpClient};
 pub use director::Director;
 pub use error::Error;
 pub use family::Family;

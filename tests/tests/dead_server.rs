@@ -160,24 +160,3 @@ fn a_server_that_moves_to_another_address_is_another_server() {
         Ok(())
     });
 }
-
-#[test]
-fn a_udp_client_that_keeps_its_port_gets_another_server() {
-    lab::test(|| {
-        let (lab, director, _servers) = Lab::exchange()?.serve(&services(""))?;
-        for (vip, from) in [(VIP, "192.168.1.101"), (VIP6, "fd00:1::101")] {
-            let client = lab.client().udp(from.parse()?)?;
-            let first = client.ask((vip, 443).into()).map_err(|failure| format!("{failure:?}"))?.server;
-            assert_eq!(client.ask((vip, 443).into()).map(|greeting| greeting.server).as_ref(), Ok(&first));
-            lab.host(&first).unplug("eth0")?;
-            becomes(&director, &first, "down")?;
-            let other = if first == "exchange1" { "exchange2" } else { "exchange1" };
-            eventually(LIMIT, "the other one answers", || {
-                client.ask((vip, 443).into()).is_ok_and(|greeting| greeting.server == other)
-            })?;
-            lab.host(&first).plug("eth0")?;
-            becomes(&director, &first, "up")?;
-        }
-        Ok(())
-    });
-}
