@@ -1,6 +1,6 @@
 //! Brings the kernel to what it shall be.
 
-use super::purge;
+use super::purge::{self, What};
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::{Offers, Situation};
@@ -103,7 +103,12 @@ impl Control {
         let changed = std::mem::take(&mut self.changed);
         for (service, server) in purge::died(&changed, &self.offers) {
             if let Some(id) = self.registry.server(&service, &server) {
-                self.purge.add(id.get(), Instant::now());
+                self.purge.add(id.get(), What::Connections, Instant::now());
+            }
+        }
+        for (service, server) in purge::relieved(&self.configuration.model, &changed, &self.offers) {
+            if let Some(id) = self.registry.server(service, server) {
+                self.purge.add(id.get(), What::Flows, Instant::now());
             }
         }
         self.flush_connections();
@@ -142,7 +147,7 @@ impl Control {
         }
         tracing::info!(servers = gone.len(), "ending connections of servers that are gone");
         for id in gone {
-            self.purge.add(id, Instant::now());
+            self.purge.add(id, What::Connections, Instant::now());
         }
         self.flush_connections();
     }
@@ -153,12 +158,16 @@ impl Control {
         // Each flush walks the whole table: of many, find those that have connections in one walk.
         if due.len() > FEW && self.counting.poll(&mut self.conntrack) {
             let having: BTreeSet<u32> = self.counting.flows().destinations().collect();
-            due.retain(|id| having.contains(id));
+            due.retain(|(id, _)| having.contains(id));
         }
-        for id in due {
-            match self.conntrack.flush_mark(id, u32::MAX) {
+        for (id, what) in due {
+            let ended = match what {
+                What::Connections => self.conntrack.flush_mark(id, u32::MAX),
+                What::Flows => purge::end_flows(&mut self.conntrack, id),
+            };
+            match ended {
                 Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
-                Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
+                Err(error) => tracing::error!(%error, "can't end connections of a server"),
             }
         }
     }
