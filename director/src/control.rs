@@ -114,6 +114,8 @@ pub struct Control {
     changed: Offers,
     history: History,
     drift: Drift,
+    /// Since when counts that the kernel has no longer are not in the state file.
+    unrecorded: Option<Instant>,
     /// When the next override lapses or becomes due, or an offer changes by itself, in seconds since 1970.
     lapses: Option<u64>,
 }
@@ -168,6 +170,7 @@ impl Control {
                 reconcile: ReconcileStatus::default(),
             },
             drift: Drift::default(),
+            unrecorded: None,
             lapses: None,
             memory,
         };
@@ -225,7 +228,7 @@ impl Control {
 
     /// When [`Self::deadlines`] has something to do.
     fn deadline(&self) -> Instant {
-        let deadlines = [self.purge.next(), self.drift.due, self.addresses.announce_at()];
+        let deadlines = [self.purge.next(), self.drift.due, self.addresses.announce_at(), self.unrecorded];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + TICK)
     }
 
@@ -233,6 +236,9 @@ impl Control {
         let now = Instant::now();
         self.flush_connections();
         self.addresses.announce(now);
+        if self.unrecorded.is_some_and(|since| since <= now) {
+            self.save_traffic();
+        }
         if self.drift.due.is_some_and(|at| at <= now) {
             self.drift = Drift { due: None, read: Some(now), repairing: true };
             self.dataplane.distrust();
@@ -311,6 +317,7 @@ impl Control {
     }
 
     fn save_traffic(&mut self) {
+        self.unrecorded = None;
         let error = self.memory.save_traffic(&self.counting.traffic()).err().map(|error| error.to_string());
         if error.is_some() && error != self.history.totals {
             tracing::warn!(error, "totals would not survive a restart");

@@ -65,6 +65,8 @@ pub struct Synced {
     pub whole: bool,
     /// Operations that were applied; 0 if all was as wanted.
     pub operations: usize,
+    /// Counts of elements that went were taken over: the kernel has them no longer.
+    pub retired: bool,
 }
 
 /// Why the ruleset is not as wanted.
@@ -133,9 +135,9 @@ impl<K: Kernel> Dataplane<K> {
         self.applied = None;
         let synced = match part {
             Some(part) => {
-                self.apply(&part.transaction, connections)?;
+                let retired = self.apply(&part.transaction, connections)?;
                 self.slots = part.slots;
-                Synced { whole: false, operations: part.transaction.operations.len() }
+                Synced { whole: false, operations: part.transaction.operations.len(), retired }
             }
             None => self.whole(skeleton, offers, connections)?,
         };
@@ -196,24 +198,27 @@ impl<K: Kernel> Dataplane<K> {
         self.layout = Some(layout);
         let transaction = diff(&observed, &ruleset);
         let operations = transaction.operations.len();
+        let mut retired = false;
         if operations > 0 {
-            self.apply(&transaction, connections)?;
+            retired = self.apply(&transaction, connections)?;
             let result = self.kernel.observe().map_err(SyncError::Kernel)?;
             let rest = diff(&result, &ruleset).operations.len();
             if rest > 0 {
                 return Err(SyncError::Unlike(rest));
             }
         }
-        Ok(Synced { whole: true, operations })
+        Ok(Synced { whole: true, operations, retired })
     }
 
+    /// True if counts of elements that went were taken over.
     fn apply(
         &mut self,
         transaction: &Transaction,
         connections: &mut Connections,
-    ) -> Result<(), SyncError<K::Error>> {
+    ) -> Result<bool, SyncError<K::Error>> {
+        let mut retired = false;
         if transaction.is_empty() {
-            return Ok(());
+            return Ok(retired);
         }
         let counting: Vec<&str> = self.layout.iter().flat_map(Layout::counting_maps).collect();
         for operation in &transaction.operations {
@@ -234,6 +239,7 @@ impl<K: Kernel> Dataplane<K> {
             }
             for (key, packets) in self.kernel.packets(map, keys).map_err(SyncError::Kernel)? {
                 connections.retire(map, &key, packets);
+                retired |= packets > 0;
             }
         }
         self.kernel.apply(transaction).map_err(SyncError::Kernel)?;
@@ -244,7 +250,7 @@ impl<K: Kernel> Dataplane<K> {
                 elements.iter().for_each(|(key, _)| connections.begin(map, key));
             }
         }
-        Ok(())
+        Ok(retired)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Brings the kernel to what it shall be.
 
-use super::purge::{self, What};
+use super::purge;
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::{Offers, Situation};
@@ -97,18 +97,16 @@ impl Control {
         let (offers, connections) = (&self.offers, self.counting.connections());
         let synced = block_in_place(|| self.dataplane.sync(&skeleton, offers, &self.changed, connections));
         let synced = synced.map_err(|error| error.to_string())?;
+        if synced.retired {
+            self.unrecorded.get_or_insert_with(Instant::now);
+        }
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
         }
         let changed = std::mem::take(&mut self.changed);
         for (service, server) in purge::died(&changed, &self.offers) {
             if let Some(id) = self.registry.server(&service, &server) {
-                self.purge.add(id.get(), What::Connections, Instant::now());
-            }
-        }
-        for (service, server) in purge::relieved(&self.configuration.model, &changed, &self.offers) {
-            if let Some(id) = self.registry.server(service, server) {
-                self.purge.add(id.get(), What::Flows, Instant::now());
+                self.purge.add(id.get(), Instant::now());
             }
         }
         self.flush_connections();
@@ -147,7 +145,7 @@ impl Control {
         }
         tracing::info!(servers = gone.len(), "ending connections of servers that are gone");
         for id in gone {
-            self.purge.add(id, What::Connections, Instant::now());
+            self.purge.add(id, Instant::now());
         }
         self.flush_connections();
     }
@@ -158,16 +156,12 @@ impl Control {
         // Each flush walks the whole table: of many, find those that have connections in one walk.
         if due.len() > FEW && self.counting.poll(&mut self.conntrack) {
             let having: BTreeSet<u32> = self.counting.flows().destinations().collect();
-            due.retain(|(id, _)| having.contains(id));
+            due.retain(|id| having.contains(id));
         }
-        for (id, what) in due {
-            let ended = match what {
-                What::Connections => self.conntrack.flush_mark(id, u32::MAX),
-                What::Flows => purge::end_flows(&mut self.conntrack, id),
-            };
-            match ended {
+        for id in due {
+            match self.conntrack.flush_mark(id, u32::MAX) {
                 Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
-                Err(error) => tracing::error!(%error, "can't end connections of a server"),
+                Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
             }
         }
     }

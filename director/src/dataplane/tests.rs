@@ -146,7 +146,7 @@ fn the_first_run_adopts_what_is_there_already() {
     let wanted = wanted(&text(3), &mut Registry::default());
     let mut restarted = Running::on(running(&wanted).dataplane.kernel);
     let synced = restarted.sync(&wanted).unwrap();
-    assert_eq!(synced, Synced { whole: true, operations: 0 });
+    assert_eq!(synced, Synced { whole: true, operations: 0, retired: false });
 }
 
 #[test]
@@ -166,7 +166,10 @@ fn nothing_is_sent_when_nothing_changed() {
     let mut running = running(&wanted);
     let applied = running.kernel().applied;
     let synced = running.sync(&wanted).unwrap();
-    assert_eq!((synced, running.kernel().applied), (Synced { whole: false, operations: 0 }, applied));
+    assert_eq!(
+        (synced, running.kernel().applied),
+        (Synced { whole: false, operations: 0, retired: false }, applied)
+    );
 }
 
 #[test]
