@@ -71,6 +71,8 @@ pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(
     let name = test_name(type_name::<F>());
     let arguments = [name, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"];
     match check().and_then(|()| run_inside(&arguments, Output::Collect)) {
+        // The harness is content with no test at all.
+        Ok((0, output)) if !output.contains("1 passed") => panic!("no test of this binary is named {name}"),
         Ok((0, _)) => {}
         Ok((code, output)) => panic!("{name} ended with status {code}\n{output}"),
         Err(error) if may_skip(&error) => {
