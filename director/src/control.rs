@@ -40,7 +40,7 @@ use director_nft::netlink::Conntrack;
 use history::{Drift, History};
 use memory::Memory;
 use picture::Picture;
-use purge::Purge;
+use purge::{Due, Purge};
 use reconcile::Scope;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -192,6 +192,7 @@ impl Control {
         self.drift.suspect();
         self.count();
         self.bury(None);
+        self.purge.add(Due::Untranslated, Instant::now());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! UDP flows are balanced as connections are.
 
 use lab::farm::{VIP, VIP6};
-use lab::{Failure, Family, Flow, Lab, Outcome, eventually};
+use lab::{Failure, Family, Flow, Host, Lab, Outcome, eventually};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -122,7 +122,47 @@ fn a_flow_follows_a_service_that_goes_and_comes_back(family: Family) -> Outcome 
     Ok(())
 }
 
+/// Makes the host track connections without the director, as a firewall with `ct state` does.
+fn track_connections(host: &Host) -> lab::Result<()> {
+    host.run("nft add table inet firewall")?;
+    host.run("nft add chain inet firewall input { type filter hook input priority 0 ; }")?;
+    host.run("nft add rule inet firewall input ct state invalid drop").map(drop)
+}
+
+fn a_flow_that_began_without_rules_is_served_after_the_repair(family: Family) -> Outcome {
+    let (lab, director, _servers) = Lab::exchange()?.serve(NAMES)?;
+    let host = director.host();
+    track_connections(host)?;
+    let flow = lab.client().flow(family.client(1), family.at(53))?;
+    for _ in 0..5 {
+        served(&flow)?;
+        host.run("nft delete table inet director")?;
+        // To the kernel it is a new flow now, and meets the host's own sockets.
+        host.run("conntrack -F")?;
+        eventually(LIMIT, "the ruleset is repaired", || host.run("nft list table inet director").is_ok())?;
+        drop(flow.outcome());
+    }
+    served(&flow)?;
+    Ok(())
+}
+
+fn a_flow_to_an_address_that_becomes_a_vip_is_served(family: Family) -> Outcome {
+    let lab = Lab::exchange()?;
+    let _servers = lab.start_servers()?;
+    let host = &lab.directors()[0];
+    track_connections(host)?;
+    let vip = format!("{}{}", family.vip(), family.choose("/24", "/64 nodad"));
+    host.run(&format!("ip address add {vip} dev eth0"))?;
+    let flow = lab.client().flow(family.client(1), family.at(53))?;
+    refused(&flow)?;
+    let _director = lab.start_director("lb1", &lab.configuration(NAMES))?;
+    served(&flow)?;
+    Ok(())
+}
+
 lab::both_families!(
+    a_flow_that_began_without_rules_is_served_after_the_repair,
+    a_flow_to_an_address_that_becomes_a_vip_is_served,
     a_flow_moves_from_one_to_another_to_none_and_back,
     a_persistent_flow_moves_from_one_to_another_to_none_and_back,
     a_flow_stays_with_a_server_whose_weight_is_0,

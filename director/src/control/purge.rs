@@ -1,25 +1,52 @@
-//! Ends connections of servers that are dead or gone.
+//! Ends connections that lead nowhere.
 //!
-//! The kernel's entries are flushed by the destination id in their mark, and once more a moment later: a first
-//! packet may have chosen the server just before the ruleset changed, and be recorded just after the flush.
+//! Those of a server that is dead or gone are found by the destination id in their mark. Those that reached a VIP
+//! while it had no rules (somebody flushed them, or the address was the host's own before) are not translated: each
+//! would keep a client that does not change its port with the host's own sockets for as long as it sends. They may
+//! have a mark: until it is answered, each packet of such a flow meets the rules, which can't translate it any more.
+//!
+//! All is done once more a moment later: a first packet may have met the ruleset just before it changed, and be
+//! recorded just after the flush.
 
 use crate::decide::Offers;
+use director_nft::netlink::{Conntrack, Error, Filter};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// From the first flush to the second.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Destination ids to flush, and when.
+/// So many untranslated connections are ended at a time.
+const BATCH: usize = 4096;
+
+/// `IPS_DST_NAT`.
+const TRANSLATED: u32 = 0x20;
+
+/// Protocols that services have: tcp and udp.
+const PROTOCOLS: [u8; 2] = [6, 17];
+
+/// What to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Connections of the destination with this id.
+    Destination(u32),
+    /// Connections to public addresses that are not translated.
+    Untranslated,
+}
+
+/// What to end, and when.
 #[derive(Debug, Default)]
 pub(super) struct Purge {
-    due: Vec<(Instant, u32)>,
+    due: Vec<(Instant, Due)>,
 }
 
 impl Purge {
-    /// Flushes `id` now and once more.
-    pub(super) fn add(&mut self, id: u32, now: Instant) {
-        self.due.push((now, id));
-        self.due.push((now + AGAIN, id));
+    /// Ends it now and once more.
+    pub(super) fn add(&mut self, what: Due, now: Instant) {
+        self.due.push((now, what));
+        self.due.push((now + AGAIN, what));
     }
 
     /// When [`Self::take`] has something.
@@ -27,13 +54,34 @@ impl Purge {
         self.due.iter().map(|(at, _)| *at).min()
     }
 
-    /// The ids whose time has come.
-    pub(super) fn take(&mut self, now: Instant) -> Vec<u32> {
+    /// What is due.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Due> {
         let (due, later) = self.due.drain(..).partition(|(at, _)| *at <= now);
         self.due = later;
-        let due: Vec<(Instant, u32)> = due;
-        due.into_iter().map(|(_, id)| id).collect()
+        let due: Vec<(Instant, Due)> = due;
+        due.into_iter().map(|(_, what)| what).collect()
     }
+}
+
+/// Ends connections to `addresses` that are not translated; how many. At most [`BATCH`] at a time.
+///
+/// # Errors
+/// Conntrack refused; some may have ended.
+pub(super) fn end_untranslated(conntrack: &mut Conntrack, addresses: &[IpAddr]) -> Result<usize, Error> {
+    let addresses: BTreeSet<IpAddr> = addresses.iter().copied().collect();
+    let mut found = Vec::new();
+    let filter = Filter { status_without: TRANSLATED, ..Filter::default() };
+    conntrack.visit(&filter, |flow| {
+        if PROTOCOLS.contains(&flow.protocol) && addresses.contains(&flow.original.destination) {
+            found.push(flow.clone());
+        }
+        if found.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut ended = 0;
+    for flow in &found {
+        ended += usize::from(conntrack.delete(flow)?);
+    }
+    Ok(ended)
 }
 
 /// Servers of the services in `before` that kept their connections and shall not from now on, as (service, server).
@@ -55,14 +103,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_is_flushed_twice() {
+    fn everything_is_ended_twice() {
         let now = Instant::now();
         let mut purge = Purge::default();
-        purge.add(7, now);
-        assert_eq!(purge.take(now), [7]);
+        let (seven, untranslated) = (Due::Destination(7), Due::Untranslated);
+        purge.add(seven, now);
+        purge.add(untranslated, now);
+        assert_eq!(purge.take(now), [seven, untranslated]);
         assert!(purge.take(now).is_empty());
         assert_eq!(purge.next(), Some(now + AGAIN));
-        assert_eq!(purge.take(now + AGAIN), [7]);
+        assert_eq!(purge.take(now + AGAIN), [seven, untranslated]);
         assert_eq!(purge.next(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Brings the kernel to what it shall be.
 
-use super::purge;
+use super::purge::{self, Due};
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::{Offers, Situation};
@@ -102,11 +102,12 @@ impl Control {
         }
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
+            self.purge.add(Due::Untranslated, Instant::now());
         }
         let changed = std::mem::take(&mut self.changed);
         for (service, server) in purge::died(&changed, &self.offers) {
             if let Some(id) = self.registry.server(&service, &server) {
-                self.purge.add(id.get(), Instant::now());
+                self.purge.add(Due::Destination(id.get()), Instant::now());
             }
         }
         self.flush_connections();
@@ -145,23 +146,40 @@ impl Control {
         }
         tracing::info!(servers = gone.len(), "ending connections of servers that are gone");
         for id in gone {
-            self.purge.add(id, Instant::now());
+            self.purge.add(Due::Destination(id), Instant::now());
         }
         self.flush_connections();
     }
 
     /// Ends the connections whose time has come.
     pub(super) fn flush_connections(&mut self) {
-        let mut due = self.purge.take(Instant::now());
+        let due = self.purge.take(Instant::now());
+        let destination = |what: &Due| match what {
+            Due::Destination(id) => Some(*id),
+            Due::Untranslated => None,
+        };
+        let mut ids: Vec<u32> = due.iter().filter_map(destination).collect();
         // Each flush walks the whole table: of many, find those that have connections in one walk.
-        if due.len() > FEW && self.counting.poll(&mut self.conntrack) {
+        if ids.len() > FEW && self.counting.poll(&mut self.conntrack) {
             let having: BTreeSet<u32> = self.counting.flows().destinations().collect();
-            due.retain(|id| having.contains(id));
+            ids.retain(|id| having.contains(id));
         }
-        for id in due {
+        for id in ids {
             match self.conntrack.flush_mark(id, u32::MAX) {
                 Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
                 Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
+            }
+        }
+        if due.contains(&Due::Untranslated) {
+            let addresses = self.configuration.model.public_addresses();
+            match block_in_place(|| purge::end_untranslated(&mut self.conntrack, &addresses)) {
+                Ok(0) => {}
+                Ok(ended) => {
+                    tracing::info!(ended, "ended connections to VIPs that no rule had seen");
+                    // There may be more than were ended at a time.
+                    self.purge.add(Due::Untranslated, Instant::now());
+                }
+                Err(error) => tracing::error!(%error, "can't end connections that no rule has seen"),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What operators ask for: overrides and reloads. Refused as a whole, or done as a whole.
 
+use super::purge::Due;
 use super::{Control, Scope, unix_now};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
@@ -106,6 +107,9 @@ impl Control {
         self.history.loaded = Instant::now();
         self.probe(&targets::down(&self.verdicts));
         self.bury(Some(&before.0.model));
+        if self.configuration.model.public_addresses() != before.0.model.public_addresses() {
+            self.purge.add(Due::Untranslated, Instant::now());
+        }
         Ok(())
     }
 

@@ -107,6 +107,7 @@ fn connections_are_found_by_what_they_are() {
         assert_eq!(count(Filter { protocol: Some(17), ..family(Family::V4) }), 2);
         assert_eq!(count(Filter { protocol: Some(17), ..family(Family::V6) }), 1);
         assert_eq!(count(Filter { status: 2, ..all }), 3, "answered");
+        assert_eq!(count(Filter { status_without: 2, ..all }), 1, "not answered");
         let client = |address: &str| Filter { client: Some(address.parse().unwrap()), ..all };
         assert_eq!(count(client("127.0.0.1")), 2);
         assert_eq!(count(client("127.0.0.2")), 1);

@@ -20,6 +20,8 @@ pub struct Filter {
     pub protocol: Option<u8>,
     /// With all of these `IPS_…` bits; see [`Flow::status`].
     pub status: u32,
+    /// With none of these.
+    pub status_without: u32,
     /// Begun by this address.
     pub client: Option<IpAddr>,
 }
@@ -36,7 +38,7 @@ impl Filter {
     pub fn fits(&self, flow: &Flow) -> bool {
         let six = flow.original.source.is_ipv6();
         flow.mark & self.mask == self.mark
-            && flow.status & self.status == self.status
+            && flow.status & (self.status | self.status_without) == self.status
             && self.family.is_none_or(|family| (family == Family::V6) == six)
             && self.protocol.is_none_or(|protocol| protocol == flow.protocol)
             && self.client.is_none_or(|client| client == flow.original.source)
@@ -53,8 +55,9 @@ impl Filter {
         if self.mask != 0 {
             out.u32(attr::MARK, self.mark).u32(attr::MARK_MASK, self.mask);
         }
-        if self.status != 0 {
-            out.u32(attr::STATUS, self.status).u32(attr::STATUS_MASK, self.status);
+        let bits = self.status | self.status_without;
+        if bits != 0 {
+            out.u32(attr::STATUS, self.status).u32(attr::STATUS_MASK, bits);
         }
         // The kernel has the comparison of IPv6 addresses the wrong way round (6.1 as 6.18), and no tuple without
         // a family.
