@@ -191,7 +191,7 @@ impl Pool {
         for (name, it) in servers.iter_mut().filter(|(_, it)| it.share > 0) {
             let Some(since) = self.since(name) else { continue };
             let parts = ramp::parts(slow_start, now.saturating_sub(since));
-            it.share = it.share / WHOLE * parts;
+            it.share = ramp::part(it.share, parts);
             it.reason = format!("starts slowly: {parts}/{WHOLE} of its weight");
             let step = since.saturating_add(ramp::next_step(slow_start, now.saturating_sub(since)));
             next = Some(next.map_or(step, |next: u64| next.min(step)));

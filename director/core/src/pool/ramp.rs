@@ -45,6 +45,13 @@ pub(super) fn parts(slow_start: SlowStart, elapsed: u64) -> u32 {
     }
 }
 
+/// So many parts of a whole share. Those of heavy servers are rounded to units of weight, at least 1: exact ones would
+/// have small common divisors, and take tens of slots for each unit.
+pub(super) fn part(share: u32, parts: u32) -> u32 {
+    let weight = share / WHOLE;
+    if weight < WHOLE { weight * parts } else { (weight * parts + WHOLE / 2) / WHOLE * WHOLE }
+}
+
 /// Seconds from its begin until it has more of them; only while it does not have the whole.
 pub(super) fn next_step(slow_start: SlowStart, elapsed: u64) -> u64 {
     let next = u64::from(step(slow_start, elapsed)) + 1;
