@@ -4,12 +4,15 @@
 //! while it had no rules (somebody flushed them, or the address was the host's own before) are not translated: each
 //! would keep a client that does not change its port with the host's own sockets for as long as it sends. They may
 //! have a mark: until it is answered, each packet of such a flow meets the rules, which can't translate it any more.
+//! UDP flows of a sorry server that is no longer needed: a flow whose client goes on sending would never end by itself.
 //!
 //! All is done once more a moment later: a first packet may have met the ruleset just before it changed, and be
 //! recorded just after the flush.
 
 use crate::decide::Offers;
-use director_nft::netlink::{Conntrack, Error, Filter};
+use director_core::model::{Model, Protocol, Role};
+use director_core::pool::Serving;
+use director_nft::netlink::{Conntrack, Error, Filter, Flow};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 /// From the first flush to the second.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// So many untranslated connections are ended at a time.
+/// So many connections are read before they are ended.
 const BATCH: usize = 4096;
 
 /// `IPS_DST_NAT`.
@@ -32,6 +35,8 @@ const PROTOCOLS: [u8; 2] = [6, 17];
 pub(super) enum Due {
     /// Connections of the destination with this id.
     Destination(u32),
+    /// UDP flows of the destination with this id.
+    Flows(u32),
     /// Connections to public addresses that are not translated.
     Untranslated,
 }
@@ -63,25 +68,41 @@ impl Purge {
     }
 }
 
+/// Ends UDP flows of a destination; how many. At most [`BATCH`] at a time.
+///
+/// # Errors
+/// Conntrack refused; some may have ended.
+pub(super) fn end_flows(conntrack: &mut Conntrack, id: u32) -> Result<usize, Error> {
+    let filter = Filter { protocol: Some(Protocol::Udp.number()), ..Filter::mark(id, u32::MAX) };
+    end(conntrack, &filter, |_| true)
+}
+
 /// Ends connections to `addresses` that are not translated; how many. At most [`BATCH`] at a time.
 ///
 /// # Errors
 /// Conntrack refused; some may have ended.
 pub(super) fn end_untranslated(conntrack: &mut Conntrack, addresses: &[IpAddr]) -> Result<usize, Error> {
     let addresses: BTreeSet<IpAddr> = addresses.iter().copied().collect();
-    let mut found = Vec::new();
     let filter = Filter { status_without: TRANSLATED, ..Filter::default() };
-    conntrack.visit(&filter, |flow| {
-        if PROTOCOLS.contains(&flow.protocol) && addresses.contains(&flow.original.destination) {
-            found.push(flow.clone());
-        }
-        if found.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    let mut ended = 0;
-    for flow in &found {
-        ended += usize::from(conntrack.delete(flow)?);
-    }
-    Ok(ended)
+    end(conntrack, &filter, |flow| {
+        PROTOCOLS.contains(&flow.protocol) && addresses.contains(&flow.original.destination)
+    })
+}
+
+/// Sorry servers that served in `before` and make way for regular ones, as (service, server).
+pub(super) fn relieved<'a>(
+    model: &'a Model,
+    before: &'a Offers,
+    after: &'a Offers,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let regular = |serving| matches!(serving, Serving::Regular { .. });
+    let services = before.iter().filter(move |(name, offer)| {
+        offer.serving == Serving::Sorry && after.get(*name).is_some_and(|now| regular(now.serving))
+    });
+    services.filter_map(|(name, _)| model.services.get(name)).flat_map(|service| {
+        let sorry = service.servers.values().filter(|server| matches!(server.role, Role::Sorry { .. }));
+        sorry.map(|server| (service.name.as_str(), server.name.as_str()))
+    })
 }
 
 /// Servers of the services in `before` that kept their connections and shall not from now on, as (service, server).
@@ -96,6 +117,21 @@ pub(super) fn died(before: &Offers, after: &Offers) -> Vec<(String, String)> {
         }
     }
     died
+}
+
+fn end(conntrack: &mut Conntrack, filter: &Filter, wanted: impl Fn(&Flow) -> bool) -> Result<usize, Error> {
+    let mut found = Vec::new();
+    conntrack.visit(filter, |flow| {
+        if wanted(flow) {
+            found.push(flow.clone());
+        }
+        if found.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut ended = 0;
+    for flow in &found {
+        ended += usize::from(conntrack.delete(flow)?);
+    }
+    Ok(ended)
 }
 
 #[cfg(test)]

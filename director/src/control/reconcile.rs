@@ -110,6 +110,11 @@ impl Control {
                 self.purge.add(Due::Destination(id.get()), Instant::now());
             }
         }
+        for (service, server) in purge::relieved(&self.configuration.model, &changed, &self.offers) {
+            if let Some(id) = self.registry.server(service, server) {
+                self.purge.add(Due::Flows(id.get()), Instant::now());
+            }
+        }
         self.flush_connections();
         log_changes(&changed, &self.offers);
         Ok(synced)
@@ -156,7 +161,7 @@ impl Control {
         let due = self.purge.take(Instant::now());
         let destination = |what: &Due| match what {
             Due::Destination(id) => Some(*id),
-            Due::Untranslated => None,
+            Due::Flows(_) | Due::Untranslated => None,
         };
         let mut ids: Vec<u32> = due.iter().filter_map(destination).collect();
         // Each flush walks the whole table: of many, find those that have connections in one walk.
@@ -170,16 +175,23 @@ impl Control {
                 Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
             }
         }
-        if due.contains(&Due::Untranslated) {
-            let addresses = self.configuration.model.public_addresses();
-            match block_in_place(|| purge::end_untranslated(&mut self.conntrack, &addresses)) {
+        for what in due {
+            let ended = block_in_place(|| match what {
+                Due::Destination(_) => Ok(0),
+                Due::Flows(id) => purge::end_flows(&mut self.conntrack, id),
+                Due::Untranslated => {
+                    let addresses = self.configuration.model.public_addresses();
+                    purge::end_untranslated(&mut self.conntrack, &addresses)
+                }
+            });
+            match ended {
                 Ok(0) => {}
                 Ok(ended) => {
-                    tracing::info!(ended, "ended connections to VIPs that no rule had seen");
-                    // There may be more than were ended at a time.
-                    self.purge.add(Due::Untranslated, Instant::now());
+                    tracing::info!(ended, ?what, "connections that lead nowhere ended");
+                    // There may be more than are ended at a time.
+                    self.purge.add(what, Instant::now());
                 }
-                Err(error) => tracing::error!(%error, "can't end connections that no rule has seen"),
+                Err(error) => tracing::error!(%error, ?what, "can't end connections that lead nowhere"),
             }
         }
     }
