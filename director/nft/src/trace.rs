@@ -2,7 +2,7 @@
 //!
 //! A packet is the first one of its connection, or a stray of none. It meets the base chains of prerouting; then, if
 //! its destination is still one of the tracer's own addresses, those of input, and else those of forward and
-//! postrouting. Nat chains see what connection tracking knows only, and nobody's connection is known before
+//! postrouting. One that begins here meets those of output and postrouting. Nat chains see what connection tracking knows only, and nobody's connection is known before
 //! priority -200. The tracer keeps what the kernel keeps from packet to packet: where each generator stands, and the
 //! elements of dynamic maps with their time-outs and token buckets. Its clock is the caller's `now`.
 
@@ -105,6 +105,15 @@ impl Tracer {
     /// (With `net.netfilter.nf_conntrack_tcp_loose=1` a real kernel would begin a connection by it.)
     pub fn send_stray(&mut self, packet: &Packet, now: Duration) -> Trace {
         self.walk(packet, true, now)
+    }
+
+    /// Sends the first packet of a new connection that begins here: through output and postrouting. So goes the SYN
+    /// that a SYN proxy sends in a client's name.
+    pub fn send_own(&mut self, packet: &Packet, now: Duration) -> Trace {
+        let mut walk = Walk::new(&self.ruleset, &mut self.memory, packet, false, now);
+        walk.hook(Hook::Output);
+        walk.hook(Hook::Postrouting);
+        walk.finish()
     }
 
     fn walk(&mut self, packet: &Packet, stray: bool, now: Duration) -> Trace {

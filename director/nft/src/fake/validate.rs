@@ -67,6 +67,7 @@ impl<'a> Walk<'a> {
             | Statement::Counter
             | Statement::SetEvents(_)
             | Statement::Notrack
+            | Statement::StripTimestamp
             | Statement::Verdict(_) => true,
         };
         if possible {

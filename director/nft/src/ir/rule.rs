@@ -89,6 +89,9 @@ pub enum Statement {
     /// `synproxy …`: answers a client's handshake, and begins one with the server only once the client has finished
     /// its own. Ends the rule unless the packet is tcp.
     Synproxy(Synproxy),
+    /// `reset tcp option timestamp`: the packet says nothing of timestamps. Ends the rule unless the packet is tcp and
+    /// has the option. Since Linux 5.18.
+    StripTimestamp,
     /// Ends the rule with a verdict.
     Verdict(Verdict),
 }
@@ -113,6 +116,7 @@ impl Statement {
             | Self::SetEvents(_)
             | Self::Notrack
             | Self::Synproxy(_)
+            | Self::StripTimestamp
             | Self::Verdict(_) => None,
         }
     }
@@ -145,6 +149,7 @@ impl Statement {
             | Self::SetEvents(_)
             | Self::Notrack
             | Self::Synproxy(_)
+            | Self::StripTimestamp
             | Self::Verdict(_) => (&[], None),
         };
         key.iter().copied().chain(more)

@@ -164,6 +164,7 @@ const fn module(statement: &Statement) -> Option<&'static str> {
         | Statement::Update { .. }
         | Statement::Delete { .. }
         | Statement::Counter
+        | Statement::StripTimestamp
         | Statement::Verdict(_) => None,
     }
 }

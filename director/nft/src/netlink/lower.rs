@@ -30,6 +30,10 @@ const SYNPROXY_MSS: u32 = 1 << 0;
 const SYNPROXY_WSCALE: u32 = 1 << 1;
 const SYNPROXY_SACK_PERM: u32 = 1 << 2;
 const SYNPROXY_TIMESTAMP: u32 = 1 << 3;
+/// `NFT_EXTHDR_OP_TCPOPT`
+const EXTHDR_TCPOPT: u32 = 1;
+/// `TCPOPT_TIMESTAMP`
+const TCPOPT_TIMESTAMP: u8 = 8;
 /// `TCP_MAX_WSCALE`
 const WSCALE_MAX: u8 = 14;
 const TCP: u8 = 6;
@@ -123,6 +127,12 @@ impl Lowering {
             }
             Statement::Notrack => self.push(Expression::new(c"notrack")),
             Statement::Synproxy(proxy) => self.push(synproxy(*proxy)?),
+            Statement::StripTimestamp => self.push(
+                Expression::new(c"exthdr")
+                    // A byte in libnftnl.
+                    .bytes(sys::NFTNL_EXPR_EXTHDR_TYPE, &[TCPOPT_TIMESTAMP])
+                    .number(sys::NFTNL_EXPR_EXTHDR_OP, EXTHDR_TCPOPT),
+            ),
             Statement::Verdict(verdict) => self.verdict(verdict)?,
         }
         Ok(())

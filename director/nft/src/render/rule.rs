@@ -143,6 +143,7 @@ fn statement(statement: &Statement, transport: &str) -> String {
         Statement::SetEvents(events) => format!("ct event set {}", list(events.names())),
         Statement::Notrack => "notrack".to_owned(),
         Statement::Synproxy(synproxy) => self::synproxy(*synproxy),
+        Statement::StripTimestamp => "reset tcp option timestamp".to_owned(),
         Statement::Verdict(verdict) => self::verdict(verdict),
     }
 }

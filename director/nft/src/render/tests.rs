@@ -592,6 +592,7 @@ fn protection() -> Vec<Rule> {
         ]),
         rule([synproxy(false)]),
         rule([Statement::Notrack]),
+        rule([tcp_flags(ack, syn | rst | ack, false), Statement::StripTimestamp]),
     ]
 }
 

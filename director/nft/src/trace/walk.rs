@@ -219,6 +219,7 @@ impl<'a> Walk<'a> {
                 self.done(Outcome::Synproxy);
                 Next::Done
             }),
+            Statement::StripTimestamp => (self.packet.protocol == TCP).then_some(Next::Statement),
             Statement::Verdict(verdict) => Some(self.verdict(verdict)),
         }
     }

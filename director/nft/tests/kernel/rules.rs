@@ -414,6 +414,14 @@ fn more() -> Vec<(Vec<Statement>, &'static str)> {
             vec![Statement::Synproxy(Synproxy { mss: 536, wscale: 0, timestamp: false, sack_perm: false })],
             "synproxy mss 536 wscale 0",
         ),
+        (
+            vec![
+                Statement::Match(Match::CtStatusDnat),
+                tcp_flags(TcpFlags::ACK, TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK, false),
+                Statement::StripTimestamp,
+            ],
+            "ct status dnat tcp flags ack / syn,rst,ack reset tcp option timestamp",
+        ),
     ]
 }
 

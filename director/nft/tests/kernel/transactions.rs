@@ -217,6 +217,7 @@ fn the_kernel_is_asked_what_it_supports_without_a_trace() {
             assert!(nft.supports(&Statement::Counter).unwrap());
             assert!(nft.supports(&Statement::SetEvents(EventMask::NEW)).unwrap());
             assert!(nft.supports(&Statement::Masquerade).unwrap());
+            assert!(nft.supports(&Statement::StripTimestamp).unwrap());
             assert_eq!(nft.supports(&Statement::Synproxy(synproxy)).unwrap(), known);
         }
         assert_eq!(nft.observe().unwrap(), Observed::default());
