@@ -75,7 +75,7 @@ fn refusal(comment: &str) -> Vec<Rule> {
 /// Clients that have an entry: to their server, and the entry lives anew. Where the server may not be returned
 /// to, it stands in no destination map: the look-up ends the rule and the stale entry goes.
 fn returning(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
-    let known = set_ct_mark(Expression::Map { key: client_key(profile), map: names.persist.to_owned() });
+    let known = known(names, profile);
     let renew = renew(names, profile);
     let mut rules = Vec::new();
     if profile.ports {
@@ -87,7 +87,12 @@ fn returning(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
         let deliver = dnat(names, &[Selector::CtMark], names.dests, false);
         rules.push(commented(vec![known, renew, deliver], "returning client"));
     }
-    rules.push(commented(vec![forget(names, profile)], "its server is gone"));
+    let forget = Statement::Delete {
+        map: names.persist.to_owned(),
+        key: client_key(profile),
+        data: Some(Selector::CtMark),
+    };
+    rules.push(commented(vec![forget], "its server is gone"));
     rules
 }
 
@@ -104,7 +109,7 @@ fn sticking(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
     let refuse = Statement::Verdict(Verdict::Goto(NO_SERVER.to_owned()));
     let mut rules: Vec<Rule> =
         deliveries.into_iter().map(|it| commented(it, "client sticks to this server")).collect();
-    rules.push(commented(vec![forget(names, profile), refuse], "its server takes nobody"));
+    rules.push(commented(vec![known(names, profile), refuse], "its server takes nobody"));
     let overflow = Statement::Vmap { key: vec![Selector::MetaMark], map: names.overflow.to_owned() };
     rules.push(commented(vec![overflow], "no room for an entry"));
     rules.push(goto(NO_SERVER));
@@ -236,12 +241,9 @@ fn renew(names: &FamilyNames, profile: &Profile) -> Statement {
     }
 }
 
-fn forget(names: &FamilyNames, profile: &Profile) -> Statement {
-    Statement::Delete {
-        map: names.persist.to_owned(),
-        key: client_key(profile),
-        data: Some(Selector::CtMark),
-    }
+/// Ends the rule if the client has no entry.
+fn known(names: &FamilyNames, profile: &Profile) -> Statement {
+    set_ct_mark(Expression::Map { key: client_key(profile), map: names.persist.to_owned() })
 }
 
 pub(super) fn base_chain(

@@ -44,7 +44,7 @@ pub enum Statement {
         /// The element's data.
         data: Option<Selector>,
     },
-    /// `delete @map { key : data }`: ends the rule if there is none.
+    /// `delete @map { key : data }`: goes on, whether there was one or not.
     Delete {
         /// Name of a dynamic map.
         map: String,

@@ -90,10 +90,10 @@ impl Memory {
         buckets.entry(key).or_insert(full).is_over(now)
     }
 
-    /// `false` if there is no such element.
-    pub(super) fn delete(&mut self, map: &str, key: &Key, now: Duration) -> bool {
-        let removed = self.maps.get_mut(map).and_then(|entries| entries.remove(key));
-        removed.is_some_and(|entry| entry.is_live(now))
+    pub(super) fn delete(&mut self, map: &str, key: &Key) {
+        if let Some(entries) = self.maps.get_mut(map) {
+            entries.remove(key);
+        }
     }
 
     /// The generator's next number, offset included.

@@ -441,7 +441,6 @@ fn what_does_not_match_ends_the_rule_and_not_the_chain() {
         negated(Selector::Ip6Daddr, Datum::Ipv6(1.into())),
         found(&[Selector::CtMark], "slots"),
         dnat(&[Selector::CtMark], "dests4", false),
-        delete,
         Statement::Match(Match::CtStatusDnat),
     ];
     for miss in misses {
@@ -450,6 +449,7 @@ fn what_does_not_match_ends_the_rule_and_not_the_chain() {
     }
     let unknown = vec![rule([vmap(&[Selector::CtMark], "vips4"), meta(2)])];
     assert_eq!(marks(unknown, vec![]), (2, 0), "a vmap without a hit goes on");
+    assert_eq!(marks(vec![rule([delete, meta(2)])], vec![]), (2, 0), "and so does a deletion");
 }
 
 #[test]

@@ -179,7 +179,8 @@ impl<'a> Walk<'a> {
             }
             Statement::Delete { map, key, data: _ } => {
                 let key = self.key(key)?;
-                self.memory.delete(map, &key, self.now).then_some(Next::Statement)
+                self.memory.delete(map, &key);
+                Some(Next::Statement)
             }
             Statement::Limit { map, key, timeout, rate } => {
                 let key = self.key(key)?;
