@@ -16,4 +16,5 @@ pub mod overrides;
 pub mod persistence;
 pub mod plan;
 pub mod pool;
+pub mod ports;
 pub mod schedule;

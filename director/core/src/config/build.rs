@@ -2,9 +2,11 @@
 //! that this version does not do is passed over.
 
 mod addresses;
+mod limits;
 mod management;
 mod marks;
 mod nodes;
+mod pool;
 mod ports;
 mod probes;
 mod scheduler;
@@ -37,7 +39,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     let mut addresses = Addresses::default();
     let nodes = nodes::build(file, &mut addresses, errors);
     let gateways = nodes::gateways(file, &nodes, &mut addresses, errors);
-    let mut servers = servers::build(file, &nodes, &mut addresses, errors);
+    let mut servers = servers::build(file, &mut addresses, errors);
     let mut probes = probes::build(file, errors);
     let marks = marks::assign(file, errors);
     let mut context = services::Context {
@@ -50,6 +52,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     };
     let services = services::build(file, &mut context);
     let management = management::build(file, &mut context);
+    servers.check_reach(&nodes, errors);
     if all_uses_are_known(file, errors) {
         servers.report_unused(errors);
         probes.report_unused(errors);

@@ -1,14 +1,14 @@
 //! The file as it is written: every key of the format, also of what this version does not do yet.
 
+mod pool;
 mod probe;
 mod redundancy;
 mod service;
 mod settings;
 
+pub(super) use pool::{Climb, Ramp, RateLimit, ServiceServer, Thresholds};
 pub(super) use probe::{Probe, ProbeType, Start};
-pub(super) use service::{
-    Combination, MarkPackets, Persistence, Ports, SchedulerName, Service, ServiceServer,
-};
+pub(super) use service::{Combination, MarkPackets, Persistence, Ports, SchedulerName, Service};
 pub(super) use settings::{Api, Kernel, Outbound};
 
 use super::decode::{List, Named, OneOrMany, record};

@@ -308,7 +308,7 @@ impl Default for Role {
 pub struct Thresholds {
     /// At so many connections it gets no new ones. At least 1.
     pub upper: u32,
-    /// Below so many it gets new ones again. Less than `upper`.
+    /// Below so many it gets new ones again: 1 to `upper`.
     pub lower: u32,
 }
 

@@ -3,6 +3,7 @@
 use super::addresses::Owner;
 use super::entries;
 use super::nodes::{check_public, family};
+use super::servers::User;
 use super::services::Context;
 use crate::config::raw;
 use crate::model::ManagementAddress;
@@ -39,7 +40,8 @@ fn address<'a>(
         context.addresses.claim(vip.value, Owner::Management(name), vip.span, context.errors);
     }
     let server = raw.server.as_ref()?;
-    let addresses = context.servers.use_addresses(&server.0, server.span, context.errors)?;
+    let addresses =
+        context.servers.use_addresses(&server.0, server.span, User::Management(name), context.errors)?;
     let vip = raw.vip.as_ref()?;
     let address = addresses.iter().copied().find(|address| address.is_ipv4() == vip.is_ipv4());
     if address.is_none() && !addresses.is_empty() {

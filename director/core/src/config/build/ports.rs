@@ -5,6 +5,7 @@ use crate::config::raw;
 use crate::config::report::{Diagnostics, Span};
 use crate::config::values::{PortSpan, PortTable};
 use crate::model::{PortMap, PortRange, Protocol};
+use crate::ports::{intersect, subtract};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -19,11 +20,31 @@ pub(super) struct Placed {
     pub(super) span: Span,
 }
 
-/// The ranges of a service, tcp first, each protocol's in the order of the file. Those that overlap are reported.
-pub(super) fn ranges(raw: &Spanned<raw::Ports>, errors: &mut Diagnostics) -> Vec<Placed> {
+/// The ranges of a service. Those that overlap are reported.
+pub(super) fn of_service(raw: &Spanned<raw::Ports>, errors: &mut Diagnostics) -> Vec<Placed> {
     if raw.given().is_empty() {
         errors.error_hint(raw.key, "the service has no ports", "name some under tcp, udp or both");
     }
+    ranges(raw, errors)
+}
+
+/// Those of a service's ports that are disabled, split where its ranges are. Others are reported.
+pub(super) fn disabled(raw: &raw::Service, ports: &[Placed], errors: &mut Diagnostics) -> Vec<PortRange> {
+    let Some(raw) = &raw.disabled_ports else { return Vec::new() };
+    let known: Vec<PortRange> = ports.iter().map(|it| it.range).collect();
+    let disabled = ranges(raw, errors);
+    for placed in disabled.iter().filter(|_| !known.is_empty()) {
+        if let Some(missing) = subtract(&[placed.range], &known).first() {
+            let message = format!("the service has no {missing} to disable");
+            errors.error_hint(placed.span, message, "only ports of the service can be disabled");
+        }
+    }
+    let disabled: Vec<PortRange> = disabled.iter().map(|it| it.range).collect();
+    intersect(&disabled, &known)
+}
+
+/// The ranges, tcp first, each protocol's in the order of the file. Those that overlap are reported.
+fn ranges(raw: &Spanned<raw::Ports>, errors: &mut Diagnostics) -> Vec<Placed> {
     let both = raw.both.iter().flat_map(|ports| &ports.0);
     let tcp = raw.tcp.iter().flat_map(|ports| &ports.0).chain(both.clone());
     let udp = raw.udp.iter().flat_map(|ports| &ports.0).chain(both);
@@ -37,7 +58,7 @@ pub(super) fn ranges(raw: &Spanned<raw::Ports>, errors: &mut Diagnostics) -> Vec
         .collect();
     if placed.len() > MAX_RANGES {
         let message =
-            format!("the service has {} entries of ports; at most {MAX_RANGES} are allowed", placed.len());
+            format!("there are {} entries of ports; at most {MAX_RANGES} are allowed", placed.len());
         errors.error_hint(raw.key, message, "make ranges of neighbouring ports");
     }
     let mut claims = Claims::default();

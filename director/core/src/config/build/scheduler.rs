@@ -1,6 +1,5 @@
 //! The scheduler of a service and its options.
 
-use super::unsupported;
 use crate::config::decode::Record as _;
 use crate::config::raw::{self, SchedulerName};
 use crate::config::report::Diagnostics;
@@ -24,36 +23,29 @@ fn named(raw: &raw::Service, errors: &mut Diagnostics) -> Scheduler {
         SchedulerName::Rr => Scheduler::Rr,
         SchedulerName::Wrr => Scheduler::Wrr,
         SchedulerName::Random => Scheduler::Random,
-        SchedulerName::Sh => Scheduler::Sh(client_hash(raw, errors)),
-        SchedulerName::Mh => Scheduler::Mh(client_hash(raw, errors)),
+        SchedulerName::Sh => Scheduler::Sh(client_hash(raw)),
+        SchedulerName::Mh => Scheduler::Mh(client_hash(raw)),
         SchedulerName::Dh => Scheduler::Dh,
         SchedulerName::Fo => Scheduler::Fo,
+        SchedulerName::Ovf => Scheduler::Ovf,
+        SchedulerName::Lc => Scheduler::Lc,
+        SchedulerName::Wlc => Scheduler::Wlc,
+        SchedulerName::Sed => Scheduler::Sed,
+        SchedulerName::Nq => Scheduler::Nq,
         SchedulerName::Lblc | SchedulerName::Lblcr => {
             let message = "lblc and lblcr choose by destination address, which is always the VIP here";
             errors.error_hint(name.span, message, "they are for farms of caches; use wrr");
             Scheduler::Wrr
         }
-        SchedulerName::Lc
-        | SchedulerName::Wlc
-        | SchedulerName::Sed
-        | SchedulerName::Nq
-        | SchedulerName::Ovf => {
-            unsupported::scheduler(name, errors);
-            Scheduler::Wrr
-        }
     }
 }
 
-fn client_hash(raw: &raw::Service, errors: &mut Diagnostics) -> ClientHash {
-    if let Some(off) = raw.hash_fallback.as_ref().filter(|fallback| !fallback.value) {
-        let hint = "take it out: clients of a server that takes no connections go to another one";
-        unsupported::report(off.span, "hash_fallback: false", hint, errors);
-    }
+fn client_hash(raw: &raw::Service) -> ClientHash {
     let default = ClientHash::default();
     ClientHash {
         granularity_v4: raw.hash_granularity.as_ref().map_or(default.granularity_v4, |bits| bits.0),
         granularity_v6: raw.hash_granularity6.as_ref().map_or(default.granularity_v6, |bits| bits.0),
         port: raw.hash_port.as_ref().map_or(default.port, |port| port.value),
-        fallback: default.fallback,
+        fallback: raw.hash_fallback.as_ref().map_or(default.fallback, |fallback| fallback.value),
     }
 }

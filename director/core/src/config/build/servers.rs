@@ -3,6 +3,7 @@
 use super::addresses::{Addresses, Owner};
 use super::nodes::{check_private, family};
 use super::{entries, one_or_several, unknown_name};
+use crate::config::decode::Spanned;
 use crate::config::raw;
 use crate::config::report::{Diagnostics, Span};
 use crate::model::Node;
@@ -10,23 +11,35 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The real servers, and whether something uses them.
-pub(super) struct Servers<'a>(BTreeMap<&'a str, Server>);
+pub(super) struct Servers<'a>(BTreeMap<&'a str, Server<'a>>);
 
-struct Server {
-    addresses: Vec<IpAddr>,
+struct Server<'a> {
+    addresses: Vec<&'a Spanned<IpAddr>>,
     span: Span,
     used: bool,
+    /// One of those who need its answers to come back through the director.
+    gateway_user: Option<User<'a>>,
+}
+
+/// Who uses a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum User<'a> {
+    /// A service whose servers have the director for their gateway.
+    Service(&'a str),
+    /// A service whose servers answer to the director's own address, wherever they are.
+    FullNat,
+    /// A management address.
+    Management(&'a str),
 }
 
 pub(super) fn build<'a>(
     file: &'a raw::File,
-    nodes: &BTreeMap<String, Node>,
     addresses: &mut Addresses<'a>,
     errors: &mut Diagnostics,
 ) -> Servers<'a> {
     let mut servers = BTreeMap::new();
     for entry in entries(file.servers.as_ref()) {
-        let mut own: Vec<IpAddr> = Vec::new();
+        let mut own: Vec<&Spanned<IpAddr>> = Vec::new();
         let raw = entry.value.as_deref();
         let given = raw.map(|raw| one_or_several(raw.address.as_ref(), raw.addresses.as_ref()));
         for address in given.into_iter().flatten() {
@@ -40,26 +53,25 @@ pub(super) fn build<'a>(
                 );
                 continue;
             }
-            let hint = "its answers would not come back through the director: full NAT would be needed, \
-                        which is not supported yet";
-            check_private("server", address, nodes, hint, errors);
             addresses.claim(address.value, Owner::Server(&entry.name), address.span, errors);
-            own.push(address.value);
+            own.push(address);
         }
-        servers.insert(entry.name.as_str(), Server { addresses: own, span: entry.span, used: false });
+        let server = Server { addresses: own, span: entry.span, used: false, gateway_user: None };
+        servers.insert(entry.name.as_str(), server);
     }
     Servers(servers)
 }
 
-impl Servers<'_> {
-    /// The addresses of the server `name`, which stands at `span`. Empty: they were reported. `None`: there is no
+impl<'a> Servers<'a> {
+    /// The addresses of the server `name`, which stands at `span` and is used by `user`. Empty: they were reported. `None`: there is no
     /// such server, and that is reported now.
     pub(super) fn use_addresses(
         &mut self,
         name: &str,
         span: Span,
+        user: User<'a>,
         errors: &mut Diagnostics,
-    ) -> Option<&[IpAddr]> {
+    ) -> Option<Vec<IpAddr>> {
         if !self.0.contains_key(name) {
             let meant = unknown_name("server", name, span, self.0.keys().copied(), errors);
             if let Some(server) = meant.and_then(|meant| self.0.get_mut(meant)) {
@@ -69,7 +81,29 @@ impl Servers<'_> {
         }
         let server = self.0.get_mut(name)?;
         server.used = true;
-        Some(&server.addresses)
+        if user != User::FullNat {
+            server.gateway_user.get_or_insert(user);
+        }
+        Some(server.addresses.iter().map(|address| address.value).collect())
+    }
+
+    /// Reports servers outside the private network that somebody needs there.
+    pub(super) fn check_reach(&self, nodes: &BTreeMap<String, Node>, errors: &mut Diagnostics) {
+        for server in self.0.values() {
+            let hint = match server.gateway_user {
+                None | Some(User::FullNat) => continue,
+                Some(User::Service(name)) => format!(
+                    "its answers to clients of service {name:?} would not come back through the director, \
+                     but with full_nat: true there"
+                ),
+                Some(User::Management(name)) => format!(
+                    "its answers to management address {name:?} would not come back through the director"
+                ),
+            };
+            for address in &server.addresses {
+                check_private("server", address, nodes, &hint, errors);
+            }
+        }
     }
 
     pub(super) fn report_unused(&self, errors: &mut Diagnostics) {

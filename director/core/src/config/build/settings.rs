@@ -29,7 +29,7 @@ pub(super) fn outbound(
     Outbound {
         masquerade,
         hairpin: raw.hairpin.as_ref().is_some_and(|hairpin| hairpin.value),
-        reset_invalid: false,
+        reset_invalid: raw.reset_invalid.as_ref().is_some_and(|reset| reset.value),
     }
 }
 

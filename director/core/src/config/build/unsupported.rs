@@ -1,7 +1,7 @@
 //! What the format has and this version does not do. Nothing of it is passed over: each is an error.
 
-use crate::config::decode::{Record, Spanned, Words};
-use crate::config::raw::{self, Combination, MarkPackets, SchedulerName};
+use crate::config::decode::{Record, Spanned};
+use crate::config::raw::{self, Combination, MarkPackets};
 use crate::config::report::{Diagnostics, Span};
 
 const HINT: &str = "take it out until a version supports it";
@@ -17,13 +17,6 @@ fn report_keys(record: &impl Record, keys: &[&str], errors: &mut Diagnostics) {
     }
 }
 
-/// Reports a switch that is on; off is what happens anyway.
-fn report_switch(switch: &Option<Spanned<bool>>, what: &str, errors: &mut Diagnostics) {
-    if let Some(on) = switch.as_ref().filter(|switch| switch.value) {
-        report(on.span, what, HINT, errors);
-    }
-}
-
 /// Top-level sections and the API.
 pub(super) fn file(file: &raw::File, errors: &mut Diagnostics) {
     report_keys(file, &["redundancy", "sync"], errors);
@@ -33,11 +26,10 @@ pub(super) fn file(file: &raw::File, errors: &mut Diagnostics) {
 }
 
 pub(super) fn service(raw: &raw::Service, errors: &mut Diagnostics) {
-    let keys = ["sorry_server", "quorum", "hysteresis", "slow_start", "rate_limit", "disabled_ports"];
-    report_keys(raw, &keys, errors);
-    report_switch(&raw.full_nat, "full_nat", errors);
-    report_switch(&raw.syn_protection, "syn_protection", errors);
-    report_switch(&raw.offload, "offload", errors);
+    // Off is what happens anyway.
+    if let Some(on) = raw.offload.as_ref().filter(|offload| offload.value) {
+        report(on.span, "offload", HINT, errors);
+    }
     if let Some(mark) = raw.mark_packets.as_ref().filter(|mark| mark.value == MarkPackets::All) {
         report(
             mark.span,
@@ -68,20 +60,4 @@ fn probes_required(raw: &raw::Service, required: &Spanned<Combination>, errors: 
         Combination::AtLeast(number) => format!("probes_required: {number}"),
     };
     report(required.span, &what, "take it out: all probes are required then", errors);
-}
-
-pub(super) fn service_server(raw: &raw::ServiceServer, errors: &mut Diagnostics) {
-    report_keys(raw, &["priority", "thresholds"], errors);
-    let thresholds = raw.thresholds.as_ref();
-    if let Some((lower, upper)) = thresholds.and_then(|it| it.lower.as_ref().zip(it.upper.as_ref()))
-        && lower.0 >= upper.0
-    {
-        let message = format!("the lower threshold of {} is not below the upper one of {}", lower.0, upper.0);
-        errors.error(lower.span, message);
-    }
-}
-
-pub(super) fn scheduler(raw: &Spanned<SchedulerName>, errors: &mut Diagnostics) {
-    let hint = "rr, wrr, random, sh, mh, dh and fo are supported";
-    report(raw.span, &format!("scheduler {}", raw.word()), hint, errors);
 }

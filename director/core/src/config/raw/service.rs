@@ -1,8 +1,9 @@
 //! Virtual services.
 
+use super::pool::{RateLimit, ServiceServer, SlowStart, SorryServer};
 use crate::config::decode::{Decode, Definitions, List, Named, OneOrMany, choice, expected, record};
 use crate::config::report::Diagnostics;
-use crate::config::values::{Granularity, Name, Number, Period, Port, PortSpan, PortTable, decimal};
+use crate::config::values::{Granularity, Name, Number, Period, PortSpan, decimal};
 use crate::config::yaml::Node;
 use crate::model::Mark;
 use serde_json::{Value, json};
@@ -27,8 +28,8 @@ record! {
         hash_granularity6: Granularity<128>,
         /// sh and mh: the client's port counts too. Default: false.
         hash_port: bool,
-        /// sh and mh: clients of a server that takes no connections go to another one. Default: true. false is not
-        /// supported yet.
+        /// sh and mh: clients of a server that takes no connections go to another one (true), or are refused (false).
+        /// Default: true.
         hash_fallback: bool,
         /// Clients return to the server of their last connection, on all ports and protocols of the service.
         persistence: Persistence,
@@ -49,27 +50,29 @@ record! {
         probes_required: Combination,
         /// The real servers of the service, by their names under `servers`. May be empty: {}.
         servers: Named<ServiceServer> = required,
-        /// Serves while no server of the service can. Not supported yet.
-        sorry_server: SorryServer,
-        /// Sum of weights that must be up for the service to be up. Not supported yet.
+        /// Serves while the servers of the service do not: none of them can, or the quorum is lost. One, or a list.
+        sorry_server: OneOrMany<SorryServer>,
+        /// Sum of the weights of servers that must be up for them to serve. Default: 1.
         quorum: Number<1, 1_000_000_000>,
-        /// Weight above the quorum to come up, and below it to go down. Not supported yet.
+        /// The quorum is gained at `quorum` plus this, and lost below `quorum` minus this. Less than `quorum`.
+        /// Default: 0.
         hysteresis: Number<0, 1_000_000_000>,
         /// Which packets carry the mark: a connection's `first`, or `all`. Default: first. `all` is not supported
         /// yet.
         mark_packets: MarkPackets,
-        /// Connections to the servers come from the director's address, for servers with another gateway. Not
-        /// supported yet.
+        /// Connections to the servers come from the director's address, for servers with another gateway. Default:
+        /// false.
         full_nat: bool,
-        /// Time over which a server that comes up gets to its full weight. Not supported yet.
-        slow_start: Period<1_000, 86_400_000>,
-        /// New connections that one client may make. Not supported yet.
+        /// Time over which a server that comes up gets to its full weight: 1s to 1d, whole seconds. With `over` and
+        /// `ramp`, also how. Default: at once.
+        slow_start: SlowStart,
+        /// New connections that one client may make; further ones are refused. Default: any number.
         rate_limit: RateLimit,
-        /// The director answers SYNs by cookie until a client proves itself. Not supported yet.
+        /// The director answers SYNs by cookie until a client proves itself. Default: false.
         syn_protection: bool,
         /// Established connections take the kernel's fast path. Not supported yet.
         offload: bool,
-        /// Ports of the service that are refused for now. Not supported yet.
+        /// Ports of the service that are refused until somebody enables them at run time.
         disabled_ports: Ports,
     }
 }
@@ -95,54 +98,6 @@ record! {
         granularity: Granularity<32>,
         /// Leading bits of an IPv6 client address that make one client: 64 or /64. Default: 128.
         granularity6: Granularity<128>,
-    }
-}
-
-record! {
-    /// A real server of a service.
-    ServiceServer {
-        /// Its share of new connections; 0: none. Default: 1.
-        weight: Number<0, 65_535>,
-        /// Its port for all ports of the service. Default: the port that the client called.
-        port: Port = at_most_one_of,
-        /// Its ports by those of the service, in place of `port`; others stay.
-        ports: PortTable = at_most_one_of,
-        /// Takes connections only while all servers of a lower number are gone. Not supported yet.
-        priority: Number<0, 255>,
-        /// Connections at which it takes no more, and at which it does so again. Not supported yet.
-        thresholds: Thresholds,
-    }
-}
-
-record! {
-    /// Connection thresholds of a server.
-    Thresholds {
-        /// At so many connections it gets no new ones.
-        upper: Number<1, 100_000_000> = required,
-        /// Below so many it gets new ones again. Default: three quarters of `upper`.
-        lower: Number<0, 100_000_000>,
-    }
-}
-
-record! {
-    /// Serves while no server of the service can.
-    SorryServer {
-        /// Its name under `servers`.
-        server: Name = required,
-        /// Its port. Default: the port that the client called.
-        port: Port,
-    }
-}
-
-record! {
-    /// New connections that one client may make.
-    RateLimit {
-        /// So many.
-        connections: Number<1, 1_000_000> = required,
-        /// In this time. Default: 1s.
-        per: Period<1_000, 86_400_000>,
-        /// So many more at once. Default: `connections`.
-        burst: Number<1, 1_000_000>,
     }
 }
 

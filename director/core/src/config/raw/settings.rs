@@ -12,6 +12,9 @@ record! {
         masquerade: List<Network>,
         /// Real servers may call VIPs that lead back into their own network. Default: false.
         hairpin: bool,
+        /// Packets of unknown connections that real servers send are answered with a TCP reset in place of being
+        /// forwarded with their private source. Costs every forwarded packet a look. Default: false.
+        reset_invalid: bool,
     }
 }
 

@@ -4,6 +4,7 @@ use super::number::decimal;
 use crate::config::decode::{Decode, Definitions, expected};
 use crate::config::report::Diagnostics;
 use crate::config::yaml::Node;
+use crate::model::RateUnit;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -31,6 +32,32 @@ impl<const MIN: u64, const MAX: u64> Decode for Period<MIN, MAX> {
             { "type": "integer", "minimum": MIN.div_ceil(1000), "maximum": MAX / 1000 },
             { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" },
         ] })
+    }
+}
+
+/// Units of rates, in a word or as a duration.
+const RATES: [(&str, &str, RateUnit); 4] = [
+    ("second", "1s", RateUnit::Second),
+    ("minute", "1m", RateUnit::Minute),
+    ("hour", "1h", RateUnit::Hour),
+    ("day", "1d", RateUnit::Day),
+];
+
+impl Decode for RateUnit {
+    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
+        let found = node
+            .text()
+            .and_then(|text| RATES.iter().find(|(word, period, _)| [*word, *period].contains(&text)));
+        if found.is_none() {
+            let message = format!("expected second, minute, hour or day, found {}", node.describe());
+            let hint = "the kernel counts by these: write 20 in 10s as 120 in a minute";
+            errors.error_hint(node.place(), message, hint);
+        }
+        found.map(|(_, _, unit)| *unit)
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "enum": RATES.map(|(word, ..)| word).into_iter().chain(RATES.map(|(_, period, _)| period)).collect::<Vec<_>>() })
     }
 }
 
