@@ -138,6 +138,21 @@ impl Client {
         })
     }
 
+    /// Makes one TCP connection, not to an HTTP port, and sends a line of so many bytes, at most 8,192, which the
+    /// server returns: what the server said first, or what went wrong.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn echo(&self, target: &Target, length: usize) -> Result<std::result::Result<Greeting, Failure>> {
+        let (to, from) = target.pick(0);
+        Worker::run(&self.host, move || async move {
+            let mut conversation = Conversation::open(to, from).await?;
+            conversation.echo_line(length).await?;
+            let greeting = conversation.greeting.clone();
+            conversation.close().await.map(|()| greeting)
+        })
+    }
+
     /// A UDP socket, with one source port for its life.
     ///
     /// # Errors

@@ -167,6 +167,36 @@ impl Lab {
         text + &unindented(rest)
     }
 
+    /// Makes the client a router, and puts a branch office behind it: a client at 192.0.2.2 and 2001:db8:9::2 to
+    /// which the router sends packets of at most `mtu` bytes.
+    ///
+    /// # Errors
+    /// A command failed.
+    pub fn open_branch(&self, mtu: u16) -> Result<Client> {
+        let (router, branch) = (self.client.host(), Host::new("branch"));
+        batched(&Host::sandbox(), "netns add branch\n")?;
+        prepare(&branch)?;
+        batched(
+            router,
+            &format!(
+                "link add name branch type veth peer name eth0 netns branch\n\
+                 link set dev branch up\n\
+                 address add 192.0.2.1/24 dev branch\naddress add 2001:db8:9::1/64 dev branch nodad\n\
+                 route replace 192.0.2.0/24 dev branch mtu lock {mtu}\n\
+                 route replace 2001:db8:9::/64 dev branch metric 256 mtu lock {mtu}\n"
+            ),
+        )?;
+        batched(
+            &branch,
+            "link set dev eth0 up\n\
+             address add 192.0.2.2/24 dev eth0\naddress add 2001:db8:9::2/64 dev eth0 nodad\n\
+             route add default via 192.0.2.1\nroute add default via 2001:db8:9::1\n",
+        )?;
+        router.set("net.ipv4.ip_forward", "1")?;
+        router.set("net.ipv6.conf.all.forwarding", "1")?;
+        Ok(Client::new(branch))
+    }
+
     /// Puts the farm to work: a [`Server`] on every real server's host, and lb1 with [`Self::configuration`] of
     /// `rest`. The servers stop when dropped.
     ///

@@ -53,13 +53,20 @@ impl Conversation {
             if self.http {
                 return receive_greeting(&mut self.stream, self.http).await.map(drop);
             }
-            self.stream.write_all(b"NOOP\n").await?;
-            match receive_line(&mut self.stream).await?.as_str() {
-                "NOOP\n" => Ok(()),
-                _ => Err(ErrorKind::InvalidData.into()),
-            }
+            self.echo("NOOP\n").await
         })
         .await
+    }
+
+    /// Sends a line of so many bytes and gets it back; not on HTTP ports.
+    pub(super) async fn echo_line(&mut self, length: usize) -> Result<(), Failure> {
+        patiently(self.echo(&format!("{}\n", "x".repeat(length.saturating_sub(1))))).await
+    }
+
+    async fn echo(&mut self, line: &str) -> std::io::Result<()> {
+        self.stream.write_all(line.as_bytes()).await?;
+        let answer = receive_line(&mut self.stream).await?;
+        if answer == line { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
     }
 
     /// Says good-bye and waits until the server has closed the connection.
