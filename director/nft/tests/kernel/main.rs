@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not known as tests")]
 
 mod conntrack;
+mod dynamic;
 mod elements;
 mod events;
 mod hash;
