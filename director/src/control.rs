@@ -12,6 +12,7 @@
 //! before the addresses, so that a VIP never answers with the host's own sockets.
 
 mod addresses;
+mod balance;
 mod counting;
 mod history;
 mod memory;
@@ -30,10 +31,12 @@ use crate::decide::{self, Demands, Offers, Pools};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
+use crate::live::{Live, LiveError};
 use crate::options::RunOptions;
 use crate::status::{ConfigurationStatus, ReconcileStatus, Status};
 use crate::targets::{self, VerdictMap};
 use addresses::AddressKeeper;
+use balance::Pace;
 use counting::Counting;
 use director_core::ids::Registry;
 use director_nft::netlink::Conntrack;
@@ -70,6 +73,9 @@ pub enum ControlError {
     /// The kernel refused the ruleset.
     #[error("{0}")]
     Ruleset(String),
+    /// Counting connections.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// A thread for the kernel's notifications.
     #[error("can't watch the kernel's notifications: {0}")]
     Watch(#[source] std::io::Error),
@@ -106,8 +112,11 @@ pub struct Control {
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
     pools: Pools,
+    live: Live,
     /// Live connections, of services that need to know.
     demands: Demands,
+    /// When to look at them.
+    pace: Pace,
     /// What services offer.
     offers: Offers,
     /// What services offered before, of those that changed since the ruleset was brought up to date.
@@ -157,7 +166,9 @@ impl Control {
             targets,
             verdicts: Arc::default(),
             pools: Pools::new(),
+            live: Live::default(),
             demands: Demands::new(),
+            pace: Pace::default(),
             offers: Offers::new(),
             changed: Offers::new(),
             history: History {
@@ -184,6 +195,8 @@ impl Control {
     /// The kernel refused the ruleset: better to fail the start than to run without.
     pub async fn start(&mut self, verdicts: Arc<VerdictMap>) -> Result<(), ControlError> {
         self.verdicts = verdicts;
+        // First: the kernel tells nothing of connections that come before.
+        self.watch_connections()?;
         self.reconcile(Scope::Everything).await.map_err(ControlError::Ruleset)?;
         // Only now: a listener makes loading a large ruleset several times slower. What was missed is seen by
         // reading once more.
@@ -215,6 +228,7 @@ impl Control {
                     let verdicts = inputs.verdicts.borrow_and_update().clone();
                     self.judge(verdicts).await;
                 }
+                () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
                 () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
                 _ = tick.tick() => self.tick().await,
@@ -229,7 +243,13 @@ impl Control {
 
     /// When [`Self::deadlines`] has something to do.
     fn deadline(&self) -> Instant {
-        let deadlines = [self.purge.next(), self.drift.due, self.addresses.announce_at(), self.unrecorded];
+        let deadlines = [
+            self.purge.next(),
+            self.drift.due,
+            self.addresses.announce_at(),
+            self.unrecorded,
+            self.pace.due(),
+        ];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + TICK)
     }
 
@@ -240,6 +260,7 @@ impl Control {
         if self.unrecorded.is_some_and(|since| since <= now) {
             self.save_traffic();
         }
+        self.balance(now);
         if self.drift.due.is_some_and(|at| at <= now) {
             self.drift = Drift { due: None, read: Some(now), repairing: true };
             self.dataplane.distrust();

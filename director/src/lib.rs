@@ -12,6 +12,7 @@ pub mod dataplane;
 pub mod decide;
 pub mod explain;
 pub mod kernel;
+pub mod live;
 pub mod metrics;
 pub mod options;
 pub mod state;

@@ -66,6 +66,13 @@ impl ServiceNumber {
         (self.destination(0).get(), !u32::from(MAX_SERVER))
     }
 
+    /// The service of the destination that a ct mark names; `None` if it names none.
+    #[must_use]
+    pub fn of_mark(mark: u32) -> Option<Self> {
+        let number = u16::try_from((mark ^ DestinationId::FLAG) >> 12).ok()?;
+        (number <= Self::MAX).then_some(Self(number))
+    }
+
     fn destination(self, server: u16) -> DestinationId {
         DestinationId(DestinationId::FLAG | u32::from(self.0) << 12 | u32::from(server))
     }
@@ -332,6 +339,9 @@ mod tests {
         let highest = ServiceNumber(ServiceNumber::MAX);
         assert_eq!(highest.first_slot(true) & DestinationId::FLAG, 0);
         assert_eq!(highest.destination(MAX_SERVER).get(), 0x87ff_ffff);
+        assert_eq!(ServiceNumber::of_mark(0x87ff_ffff), Some(highest));
+        assert_eq!(ServiceNumber::of_mark(0x07ff_ffff), None);
+        assert_eq!(ServiceNumber::of_mark(0x8800_0001), None);
         assert_eq!(DestinationId::service_of(0x87ff_ffff), Some(highest));
         assert_eq!(DestinationId::service_of(0x07ff_ffff), None, "not ours");
         assert_eq!(DestinationId::service_of(0x8800_0000), None, "bits 27 to 30 are zero");

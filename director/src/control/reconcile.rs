@@ -59,7 +59,7 @@ impl Control {
     }
 
     /// Decides anew what servers may get, and notes what changed by it.
-    fn decide(&mut self, scope: Scope<'_>, now: u64) {
+    pub(super) fn decide(&mut self, scope: Scope<'_>, now: u64) {
         let model = &self.configuration.model;
         let (verdicts, overrides, demands) = (&self.verdicts, self.memory.overrides(), &self.demands);
         let situation = Situation { model, verdicts, overrides, demands, now };
@@ -88,7 +88,7 @@ impl Control {
         }
     }
 
-    fn reconcile_ruleset(&mut self) -> Result<Synced, String> {
+    pub(super) fn reconcile_ruleset(&mut self) -> Result<Synced, String> {
         let skeleton = Skeleton {
             model: Arc::clone(&self.configuration.model),
             node: Arc::clone(&self.configuration.node),

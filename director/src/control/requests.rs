@@ -98,9 +98,17 @@ impl Control {
         let before = (self.configuration.clone(), Arc::clone(&self.registry));
         let pools = self.pools.clone();
         self.put_in_force(configuration, Arc::new(registry));
-        if let Err(error) = self.reconcile(Scope::Everything).await {
+        let counting = self.watch_connections().map_err(|error| error.to_string());
+        let reconciled = match counting {
+            Ok(()) => self.reconcile(Scope::Everything).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = reconciled {
             self.put_in_force(before.0, before.1);
             self.pools = pools;
+            if let Err(error) = self.watch_connections() {
+                tracing::error!(%error, "schedulers go by old counts of connections");
+            }
             let _ = self.reconcile(Scope::Everything).await;
             return Err(CommandError::Kernel(error));
         }

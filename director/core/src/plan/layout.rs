@@ -3,7 +3,8 @@
 use super::limit;
 use super::names::{FAMILIES, FamilyNames, LIMITED, Profile, SLOTS, SOURCES};
 use crate::model::{Model, PortMap, Service};
-use director_nft::ir::{DataType, Map, MapData, MapSpec, Ruleset};
+use crate::pool::needs_loads;
+use director_nft::ir::{DataType, EventMask, Map, MapData, MapSpec, Ruleset, Statement};
 use director_nft::observed::Observed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +23,8 @@ const GC_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Layout {
     specs: BTreeMap<&'static str, MapSpec>,
     profiles: BTreeSet<Profile>,
+    /// Somebody has to know of connections as they come and go.
+    listens: bool,
 }
 
 impl Layout {
@@ -29,7 +32,8 @@ impl Layout {
     /// than `previous` has them, so that a shrinking model changes nothing.
     #[must_use]
     pub fn new(model: &Model, slots: usize, previous: Option<&Self>) -> Self {
-        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new() };
+        let listens = model.services.values().any(needs_loads);
+        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new(), listens };
         for names in &FAMILIES {
             layout.family(model, names);
         }
@@ -70,6 +74,18 @@ impl Layout {
     pub fn persistence_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
         let entries = |spec: &MapSpec| spec.dynamic && spec.data != MapData::None;
         self.specs.iter().filter(move |(_, spec)| entries(spec)).map(|(name, _)| *name)
+    }
+
+    /// Sets which events conntrack tells of a service's connections (`None`: of a management address's). Nothing while
+    /// nobody listens: the kernel makes no events then. Otherwise a connection that nobody has to know of is
+    /// spared telling.
+    pub(super) fn events(&self, service: Option<&Service>) -> Option<Statement> {
+        let wanted = if service.is_some_and(needs_loads) {
+            EventMask::NEW | EventMask::DESTROY | EventMask::PROTOINFO
+        } else {
+            EventMask::default()
+        };
+        self.listens.then_some(Statement::SetEvents(wanted))
     }
 
     pub(super) fn has(&self, map: &str) -> bool {

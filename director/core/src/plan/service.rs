@@ -20,7 +20,7 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
         let slots = slots(&mut part, names, service, registry, offer);
         destinations(&mut part, names, service, registry, offer);
         overflow(&mut part, names, service);
-        let rules = rules(names, service, slots);
+        let rules = rules(layout, names, service, slots);
         part.chains.insert(service_chain(&service.name, names.ipv6), Chain { base: None, rules });
     }
     part
@@ -116,7 +116,7 @@ fn overflow(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
     }
 }
 
-fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Vec<Rule> {
+fn rules(layout: &Layout, names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Vec<Rule> {
     let mapped = maps_ports(service);
     let profile = service.persistence.map(|persistence| Profile::of(persistence, names.ipv6, mapped));
     let next = match (&profile, mapped) {
@@ -140,6 +140,7 @@ fn rules(names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Ve
     let mut rules = Vec::new();
     // What comes first in the chain marks the packet.
     let mut first = vec![set_meta_mark(service.mark.get())];
+    first.extend(layout.events(Some(service)));
     let mut rule = |statements: Vec<Statement>, comment: &str| {
         rules.push(commented([std::mem::take(&mut first), statements].concat(), comment));
     };

@@ -46,7 +46,7 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
     for vip in model.public_addresses() {
         insert_address(&mut ruleset, vip, UNDECLARED.to_owned(), "undeclared ports");
     }
-    management(&mut ruleset, model, registry);
+    management(&mut ruleset, layout, model, registry);
     ruleset
 }
 
@@ -116,21 +116,17 @@ fn sticking(names: &FamilyNames, profile: &Profile) -> Vec<Rule> {
     rules
 }
 
-fn management(ruleset: &mut Ruleset, model: &Model, registry: &Registry) {
+fn management(ruleset: &mut Ruleset, layout: &Layout, model: &Model, registry: &Registry) {
     for it in model.management.values() {
         let Some(id) = registry.management(&it.name, &it.server) else { continue };
         let names = if it.vip.is_ipv6() { &FAMILIES[1] } else { &FAMILIES[0] };
         let name = names::management_chain(&it.name);
         let rules = [Protocol::Tcp, Protocol::Udp].map(|protocol| {
-            commented(
-                vec![
-                    is_protocol(protocol),
-                    set_meta_mark(it.mark.get()),
-                    set_ct_mark(Expression::Value(Datum::Mark(id.get()))),
-                    Statement::Verdict(Verdict::Goto(names.deliver.to_owned())),
-                ],
-                &format!("every port of {} to {}", it.vip, it.server),
-            )
+            let mut statements = vec![is_protocol(protocol), set_meta_mark(it.mark.get())];
+            statements.extend(layout.events(None));
+            statements.push(set_ct_mark(Expression::Value(Datum::Mark(id.get()))));
+            statements.push(Statement::Verdict(Verdict::Goto(names.deliver.to_owned())));
+            commented(statements, &format!("every port of {} to {}", it.vip, it.server))
         });
         chain(ruleset, &name, rules.into());
         insert_address(ruleset, it.vip, name, &it.name);

@@ -1,5 +1,6 @@
 //! Packets through planned rulesets: what is planned is what the words of the configuration promise.
 
+mod live;
 mod persistence;
 mod protection;
 mod schedulers;

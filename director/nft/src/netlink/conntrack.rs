@@ -1,9 +1,11 @@
 //! Connections in the kernel's conntrack table.
 
+mod events;
 mod filter;
 mod flow;
 mod listing;
 
+pub use events::{Change, ConntrackEvent, ConntrackEvents};
 pub use filter::Filter;
 pub use flow::{Flow, Traffic, Tuple};
 pub use listing::Listing;
@@ -89,15 +91,8 @@ impl Conntrack {
         match result {
             // The table of connections never stands still.
             Err(error) if error.raw_os_error() == Some(INTERRUPTED) => Ok(()),
+            Ok(ControlFlow::Continue(()) | ControlFlow::Break(())) => Ok(()),
             Err(error) => Err(failed("reading connections", error)),
-            Ok(ControlFlow::Continue(())) => Ok(()),
-            Ok(ControlFlow::Break(())) => {
-                match Socket::open() {
-                    Ok(socket) => self.socket = socket,
-                    Err(_) => self.socket.drain(),
-                }
-                Ok(())
-            }
         }
     }
 

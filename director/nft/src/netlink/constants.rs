@@ -56,7 +56,6 @@ pub(super) mod element {
     pub(in crate::netlink) const LIST_ITEM: u16 = 1;
     pub(in crate::netlink) const KEY: u16 = 1;
     pub(in crate::netlink) const DATA: u16 = 2;
-    pub(in crate::netlink) const TIMEOUT: u16 = 4;
     pub(in crate::netlink) const EXPIRATION: u16 = 5;
     pub(in crate::netlink) const USERDATA: u16 = 6;
     pub(in crate::netlink) const EXPRESSION: u16 = 7;
@@ -75,6 +74,7 @@ pub(super) mod generation {
 
 /// `IPCTNL_MSG_CT_*`, `CTA_*`
 pub(super) mod conntrack {
+    pub(in crate::netlink) const NEW: u8 = 0;
     pub(in crate::netlink) const GET: u8 = 1;
     pub(in crate::netlink) const DELETE: u8 = 2;
     pub(in crate::netlink) const GET_STATISTICS: u8 = 5;

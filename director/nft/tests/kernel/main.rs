@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not known as tests")]
 
 mod conntrack;
-mod dynamic;
+mod conntrack_events;
 mod elements;
 mod events;
 mod hash;
