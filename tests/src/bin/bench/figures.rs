@@ -32,6 +32,10 @@ impl Samples {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len().max(1) as f64
+    }
+
     pub(crate) fn largest(&self) -> f64 {
         self.percentile(100)
     }
@@ -78,6 +82,7 @@ mod tests {
     fn medians_and_percentiles() {
         let odd = samples(&[9.0, 1.0, 5.0]);
         assert_eq!((odd.median(), odd.percentile(1), odd.largest()), (5.0, 1.0, 9.0));
+        assert_eq!((odd.mean(), Samples::default().mean()), (5.0, 0.0));
         assert_eq!(samples(&[4.0, 1.0, 3.0, 2.0]).median(), 2.5);
         let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
         let hundred = samples(&hundred);

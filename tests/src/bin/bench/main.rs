@@ -2,6 +2,7 @@
 //! figure means. Everything is measured side by side in one run: shared machines differ from minute to minute.
 #![expect(clippy::print_stdout, reason = "it prints tables")]
 
+mod balance;
 mod connections;
 mod daemon;
 mod figures;
@@ -20,13 +21,14 @@ fn main() -> ExitCode {
     sandbox::main(|| {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         println!(
-            "{} cores, kernel {}. This takes about four minutes.",
+            "{} cores, kernel {}. This takes about six minutes.",
             available_parallelism()?,
             kernel.trim()
         );
-        let lab = Lab::exchange()?;
+        let lab = Lab::new(&["exchange1", "exchange2", "exchange3", "exchange4"])?;
         growth::measure(&lab)?;
         listing::measure(&lab)?;
-        connections::measure(&lab)
+        connections::measure(&lab)?;
+        balance::measure(&lab)
     })
 }
