@@ -70,3 +70,51 @@ impl Situation<'_> {
         services.values().map(|service| (service.name.clone(), self.offer(service, pools))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use director_core::config::load;
+    use director_core::overrides::{AtDeadline, Drain, WeightOverride};
+
+    const FARM: &str = "
+version: 1
+nodes: {lb1: {public: {interface: eth0, address: 192.168.1.33/24}, private: {interface: eth1, address: 10.0.1.33/24}}}
+servers: {a: {address: 10.0.1.1}, b: {address: 10.0.1.2}}
+services:
+  mail: {vip: 192.168.1.35, ports: {tcp: 25}, slow_start: 62s, servers: {a: {}, b: {}}}
+  web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}, b: {}}}
+";
+
+    fn set(service: &str, it: Override) -> Overrides {
+        Overrides::from([(service.to_owned(), BTreeMap::from([("a".to_owned(), it)]))])
+    }
+
+    #[test]
+    fn only_services_that_change_by_themselves_are_due() {
+        let model = load(FARM, "farm").unwrap_or_else(|report| panic!("{report}"));
+        let mut pools = Pools::new();
+        let mut decide = |overrides: &Overrides, now| {
+            let (model, verdicts, demands) = (&model, &VerdictMap::new(), &Demands::new());
+            Situation { model, verdicts, overrides, demands, now }.offers(&mut pools);
+            pools.clone()
+        };
+        let drained = set("mail", Override { weight: None, drain: Some(Drain::default()) });
+        let pools = decide(&drained, 100);
+        assert!(due(&drained, &pools, 1_000).is_empty());
+        let pools = decide(&Overrides::new(), 200);
+        assert!(due(&Overrides::new(), &pools, 201).is_empty());
+        assert_eq!(due(&Overrides::new(), &pools, 202), ["mail".to_owned()].into());
+    }
+
+    #[test]
+    fn a_service_is_due_when_something_set_for_it_lapses_or_ends() {
+        let weight = Some(WeightOverride { weight: 3, until: Some(100) });
+        let drain = Drain { deadline: Some(100), at_deadline: AtDeadline::Cut, ..Drain::default() };
+        for it in [Override { weight, drain: None }, Override { weight: None, drain: Some(drain) }] {
+            let overrides = set("web", it);
+            assert!(due(&overrides, &Pools::new(), 99).is_empty());
+            assert_eq!(due(&overrides, &Pools::new(), 100), ["web".to_owned()].into());
+        }
+    }
+}

@@ -29,13 +29,13 @@ impl Moment {
         let place = question.place(&self.model);
         let entry = match place {
             Place::Service(service) => match persistence_key(service, question.client) {
-                Some((map, key)) => Nft::open()?.dynamic_elements(map)?.into_iter().find(|it| it.key == key),
+                Some((map, key)) => Nft::open()?.dynamic_element(map, &key)?,
                 None => None,
             },
             Place::Management(_) | Place::Undeclared | Place::Elsewhere => None,
         };
         let entry = entry.and_then(|entry| match entry.data.as_slice() {
-            [Datum::Mark(destination)] => Some(Entry { destination: *destination, expires: entry.left }),
+            [Datum::Mark(destination)] => Some(Entry { destination: *destination, expires: entry.expires }),
             _ => None,
         });
         Ok(question.explain(place, &self.registry, &self.offer, entry))

@@ -105,16 +105,20 @@ impl Raw {
         sent.map(drop).doing(format!("sending a segment to {to}"))
     }
 
+    /// The next segment, and whom it is from.
+    ///
+    /// # Errors
+    /// None comes within five seconds.
+    pub fn segment(&self) -> Result<(IpAddr, Segment)> {
+        self.next(|from, bytes| Some((from, read_segment(bytes)?)))
+    }
+
     /// The next segment from that address.
     ///
     /// # Errors
     /// None comes within five seconds.
-    pub fn segment(&self, from: IpAddr) -> Result<Segment> {
-        self.next(|source, bytes| {
-            let port = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
-            let segment = Segment { from: port(0)?, to: port(2)?, flags: *bytes.get(13)? };
-            (source == from).then_some(segment)
-        })
+    pub fn segment_from(&self, address: IpAddr) -> Result<Segment> {
+        self.next(|from, bytes| read_segment(bytes).filter(|_| from == address))
     }
 
     /// The next ICMP error.
@@ -150,6 +154,11 @@ impl Raw {
             }
         }
     }
+}
+
+fn read_segment(bytes: &[u8]) -> Option<Segment> {
+    let port = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    Some(Segment { from: port(0)?, to: port(2)?, flags: *bytes.get(13)? })
 }
 
 /// Of TCP, with the pseudo-header.

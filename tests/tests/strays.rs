@@ -48,14 +48,14 @@ fn a_stray_segment_is_reset_and_reaches_no_server(family: Family) -> Outcome {
             client.send(vip, Segment { from, to, flags })?;
             // A reset is never answered, so the next answer is that to the next segment.
             if flags & RST == 0 {
-                let answer = client.segment(vip)?;
+                let answer = client.segment_from(vip)?;
                 assert_eq!((answer.from, answer.to), (to, from), "flags {flags}");
                 assert_ne!(answer.flags & RST, 0, "flags {flags}");
             }
         }
     }
     client.send(vip, Segment { from: 6000, to: 26, flags: ACK })?;
-    assert_eq!(client.segment(vip)?.to, 6000);
+    assert_eq!(client.segment_from(vip)?.to, 6000);
     assert_eq!(own.arrivals(), 0);
     // Had a server seen one, it would come before these.
     for port in [7000, 7001] {
@@ -63,13 +63,29 @@ fn a_stray_segment_is_reset_and_reaches_no_server(family: Family) -> Outcome {
         assert_eq!(lab.client().visit(&target, 1)?.made(), 1);
     }
     for server in servers {
-        let first = server.segment(family.client(1))?;
+        let first = server.segment_from(family.client(1))?;
         assert!(first.flags & SYN != 0 && first.from >= 7000, "{first:?}");
     }
     Ok(())
 }
 
+fn a_servers_stray_segment_is_reset_if_that_is_asked_for(family: Family) -> Outcome {
+    let services = format!("{SERVICE}\n    outbound: {{ reset_invalid: true }}");
+    let (lab, _director, _servers) = Lab::exchange()?.serve(&services)?;
+    let (host, address) = (&lab.servers()[0], family.choose("10.0.1.1", "fd00:2::1").parse()?);
+    let server = Raw::tcp(host, address)?;
+    let client = Raw::tcp(lab.client().host(), family.client(1))?;
+    server.send(family.client(1), Segment { from: 25, to: 4000, flags: ACK })?;
+    let answer = server.segment_from(family.client(1))?;
+    assert_eq!((answer.from, answer.to, answer.flags & RST), (4000, 25, RST));
+    // Had the client seen it, it would come before this.
+    client.send(family.vip(), Segment { from: 5000, to: 25, flags: ACK })?;
+    assert_eq!(client.segment()?.0, family.vip());
+    Ok(())
+}
+
 lab::both_families!(
+    a_servers_stray_segment_is_reset_if_that_is_asked_for,
     a_client_of_a_forgotten_connection_is_reset,
     a_stray_segment_is_reset_and_reaches_no_server,
 );

@@ -9,6 +9,7 @@ mod batch;
 mod conntrack;
 mod constants;
 mod datum;
+mod dynamic;
 mod element;
 mod error;
 mod events;
@@ -23,21 +24,18 @@ mod userdata;
 pub use conntrack::{
     Change, Conntrack, ConntrackEvent, ConntrackEvents, Filter, Flow, Listing, Traffic, Tuple,
 };
+pub use dynamic::{DynamicElement, Put};
 use element::ReadElement;
 pub use error::Error;
 pub use events::{Changes, Events};
 
-use crate::ir::{Datum, ElementData, Key, MapSpec};
+use crate::ir::{Key, MapSpec};
 use crate::observed::Observed;
-use crate::transaction::{Operation, Transaction};
+use crate::transaction::Transaction;
 use batch::Batch;
 use socket::Socket;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
-
-/// How often entries that timed out meanwhile are sorted out of a deletion.
-const DELETE_ATTEMPTS: u32 = 5;
 
 /// The table `inet director` of the network namespace in which this was opened.
 pub struct Nft {
@@ -51,17 +49,6 @@ pub struct Counter {
     pub packets: u64,
     /// Bytes since the element was added.
     pub bytes: u64,
-}
-
-/// An element that packets put into a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DynamicElement {
-    /// Its key.
-    pub key: Key,
-    /// Its data; empty in a set.
-    pub data: Vec<Datum>,
-    /// Time until it is gone; `None` if it stays.
-    pub left: Option<Duration>,
 }
 
 impl Nft {
@@ -114,49 +101,6 @@ impl Nft {
         Ok(counters)
     }
 
-    /// The elements that packets put into a map, in no order.
-    ///
-    /// # Errors
-    /// [`Error::Request`], with `ENOENT` if there is no such map.
-    pub fn dynamic_elements(&mut self, map: &str) -> Result<Vec<DynamicElement>, Error> {
-        let spec = self.specification(map)?;
-        let elements = read::elements(&mut self.socket, map, &spec)?;
-        Ok(elements
-            .into_iter()
-            .map(|read| DynamicElement {
-                key: read.key,
-                data: match read.element.data {
-                    Some(ElementData::Values(data)) => data,
-                    Some(ElementData::Verdict(_)) | None => Vec::new(),
-                },
-                left: read.expires.map(Duration::from_millis),
-            })
-            .collect())
-    }
-
-    /// Deletes elements that packets put into a map; those that are gone already are no error. Tells how many it
-    /// deleted.
-    ///
-    /// # Errors
-    /// As [`Self::apply`] and [`Self::dynamic_elements`].
-    pub fn delete_dynamic(&mut self, map: &str, keys: Vec<Key>) -> Result<usize, Error> {
-        let spec = self.specification(map)?;
-        let mut keys = keys;
-        for _ in 0..DELETE_ATTEMPTS {
-            let count = keys.len();
-            let operation =
-                Operation::DeleteElements { map: map.to_owned(), spec: spec.clone(), keys: keys.clone() };
-            match self.apply(&Transaction { operations: vec![operation] }) {
-                Err(error) if error.errno() == Some(libc::ENOENT) => {}
-                result => return result.map(|()| count),
-            }
-            let present: BTreeSet<Key> =
-                self.dynamic_elements(map)?.into_iter().map(|element| element.key).collect();
-            keys.retain(|key| present.contains(key));
-        }
-        Err(Error::Busy { attempts: DELETE_ATTEMPTS })
-    }
-
     fn specification(&mut self, map: &str) -> Result<MapSpec, Error> {
         read::specification(&mut self.socket, map)?.ok_or_else(|| Error::Request {
             what: format!("reading the map {map}"),
@@ -169,6 +113,16 @@ impl Nft {
         if batch.is_empty() {
             return Ok(());
         }
+        let first = self.send(&mut batch)?;
+        let result = self.outcome(transaction, &batch, first);
+        if result.is_err() {
+            self.socket.drain();
+        }
+        result
+    }
+
+    /// Sends a batch; the sequence number of its first message.
+    fn send(&mut self, batch: &mut Batch) -> Result<u32, Error> {
         self.socket.drain();
         let first = self.socket.reserve(batch.count());
         let bytes = batch.numbered(first);
@@ -176,11 +130,7 @@ impl Nft {
             Some(libc::EMSGSIZE) => Error::TooLarge { bytes: bytes.len() },
             _ => Error::Request { what: "sending a transaction".to_owned(), error },
         })?;
-        let result = self.outcome(transaction, &batch, first);
-        if result.is_err() {
-            self.socket.drain();
-        }
-        result
+        Ok(first)
     }
 
     /// Reads acknowledgements up to the last one, or to the first refusal: a batch that failed never ends.

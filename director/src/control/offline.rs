@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
-use crate::dataplane::{self, Dataplane, Kernel};
+use crate::dataplane::{Dataplane, Kernel};
 use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
@@ -67,7 +67,7 @@ pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     registry.assign(&configuration.model)?;
     let none = BTreeSet::new();
     let offers = offers(configuration, &none, &Overrides::new());
-    Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default(), true)))
+    Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default())))
 }
 
 /// What `configuration` would change in the kernel, with the numbers, overrides and failed probes that the
@@ -79,16 +79,14 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let (memory, remembered) = Memory::open(state_dir)?;
     let mut registry = remembered.registry;
     registry.assign(&configuration.model)?;
-    let mut kernel = NftKernel::open()?;
-    let observed = kernel.observe()?;
-    let protects = dataplane::protects(&mut kernel, &configuration.model);
+    let observed = NftKernel::open()?.observe()?;
     let offers = offers(configuration, memory.down(), memory.overrides());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
     let managed = configuration.model.kernel.manage;
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {
-        ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed, protects)),
+        ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed)),
         addresses: address::plan(&wanted, &present, memory.addresses()),
         settings: settings.into_iter().filter(|setting| managed && setting.deviates()).collect(),
     })
@@ -130,14 +128,10 @@ fn ruleset(
     registry: &Registry,
     offers: &Offers,
     observed: &Observed,
-    protects: bool,
 ) -> Ruleset {
     let slots = |(name, service)| plan::slot_count(service, offers.get(name).unwrap_or(Offer::nothing()));
     let slots = configuration.model.services.iter().map(slots).sum();
     let mut layout = Layout::new(&configuration.model, slots, None);
-    if !protects {
-        layout.leave_unprotected();
-    }
     layout.adopt(observed);
     plan::ruleset(&layout, &configuration.model, &configuration.node, registry, offers)
 }

@@ -137,6 +137,27 @@ fn end(conntrack: &mut Conntrack, filter: &Filter, wanted: impl Fn(&Flow) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use director_core::config::load;
+    use director_core::pool::Offer;
+
+    #[test]
+    fn sorry_servers_are_relieved_by_regular_ones_only() {
+        let text = "
+version: 1
+nodes: {lb1: {public: {interface: eth0, address: 192.168.1.33/24}, private: {interface: eth1, address: 10.0.1.33/24}}}
+servers: {a: {address: 10.0.1.1}, b: {address: 10.0.1.2}}
+services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}, sorry_server: {server: b}}}
+";
+        let model = load(text, "farm").unwrap_or_else(|report| panic!("{report}"));
+        let serving = |serving| Offers::from([("web".to_owned(), Offer { serving, ..Offer::default() })]);
+        let regular = serving(Serving::Regular { priority: 3 });
+        let relieved = |before: &Offers, after: &Offers| {
+            relieved(&model, before, after).map(|(_, server)| server.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(relieved(&serving(Serving::Sorry), &regular), ["b"]);
+        assert!(relieved(&serving(Serving::Sorry), &serving(Serving::Nobody)).is_empty());
+        assert!(relieved(&serving(Serving::Nobody), &regular).is_empty());
+    }
 
     #[test]
     fn everything_is_ended_twice() {

@@ -36,14 +36,14 @@ impl Batch {
     /// Lowers a transaction.
     pub(super) fn new(transaction: &Transaction) -> Result<Self, Error> {
         let mut batch = Self::rehearsal(transaction)?;
-        batch.edge(libc::NFNL_MSG_BATCH_END);
-        batch.commits = true;
+        batch.end();
         Ok(batch)
     }
 
     /// Lowers a transaction, but leaves out the end: the kernel checks all of it and takes it back.
     pub(super) fn rehearsal(transaction: &Transaction) -> Result<Self, Error> {
         let mut batch = Self::begin();
+        batch.scratch = vec![0; nftnl::nft_nlmsg_maxsize().div_ceil(8) as usize];
         for (index, operation) in transaction.operations.iter().enumerate() {
             batch.operation(index, operation).map_err(|reason| Error::invalid(operation, reason))?;
         }
@@ -51,20 +51,21 @@ impl Batch {
         Ok(batch)
     }
 
-    fn begin() -> Self {
-        let scratch = vec![0; nftnl::nft_nlmsg_maxsize().div_ceil(8) as usize];
-        let mut batch =
-            Self { bytes: Vec::new(), starts: Vec::new(), owners: Vec::new(), commits: false, scratch };
-        batch.edge(libc::NFNL_MSG_BATCH_BEGIN);
+    /// Changes of single elements, a message each, so that every refusal names its own. Each has an owner's number,
+    /// an item of a list, and whether it is added.
+    pub(super) fn of_items(map: &str, items: &[(usize, &[u8], bool)]) -> Self {
+        let mut batch = Self::begin();
+        for &(owner, item, add) in items {
+            let (kind, flags) = if add {
+                (libc::NFT_MSG_NEWSETELEM, CREATE | EXCLUSIVE)
+            } else {
+                (libc::NFT_MSG_DELSETELEM, 0)
+            };
+            batch.list(Some(owner), kind, flags, map, item);
+        }
+        batch.ask_for_acknowledgement();
+        batch.end();
         batch
-    }
-
-    /// Of the last message so far: kernels before 6.10 acknowledge no end.
-    fn ask_for_acknowledgement(&mut self) {
-        let last = self.starts.last().copied().unwrap_or_default();
-        let flags = self.bytes.get(last + FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
-        let flags = flags.map_or(0, u16::from_ne_bytes) | ACK;
-        put(&mut self.bytes, last + FLAGS_AT, &flags.to_ne_bytes());
     }
 
     /// True if there is nothing to send.
@@ -95,6 +96,31 @@ impl Batch {
     /// The place of the operation that a message belongs to.
     pub(super) fn owner(&self, message: usize) -> Option<usize> {
         self.owners.get(message).copied().flatten()
+    }
+
+    fn begin() -> Self {
+        let mut batch = Self {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            owners: Vec::new(),
+            commits: false,
+            scratch: Vec::new(),
+        };
+        batch.edge(libc::NFNL_MSG_BATCH_BEGIN);
+        batch
+    }
+
+    /// Of the last message so far: kernels before 6.10 acknowledge no end.
+    fn ask_for_acknowledgement(&mut self) {
+        let last = self.starts.last().copied().unwrap_or_default();
+        let flags = self.bytes.get(last + FLAGS_AT..).and_then(|flags| flags.first_chunk().copied());
+        let flags = flags.map_or(0, u16::from_ne_bytes) | ACK;
+        put(&mut self.bytes, last + FLAGS_AT, &flags.to_ne_bytes());
+    }
+
+    fn end(&mut self) {
+        self.edge(libc::NFNL_MSG_BATCH_END);
+        self.commits = true;
     }
 
     fn operation(&mut self, index: usize, operation: &Operation) -> Result<(), String> {
@@ -197,16 +223,18 @@ impl Batch {
             {
                 write(&mut list, item)?;
             }
-            let mut message = message(kind, flags);
-            message.text(attr::LIST_TABLE, TABLE).text(attr::LIST_SET, map).nest(
-                attr::LIST_ELEMENTS,
-                |nest| {
-                    nest.append(list.written());
-                },
-            );
-            self.push(owner, &message.finish(0));
+            self.list(owner, kind, flags, map, list.written());
         }
         Ok(())
+    }
+
+    /// One message of elements.
+    fn list(&mut self, owner: Option<usize>, kind: c_int, flags: c_int, map: &str, items: &[u8]) {
+        let mut message = message(kind, flags);
+        message.text(attr::LIST_TABLE, TABLE).text(attr::LIST_SET, map).nest(attr::LIST_ELEMENTS, |nest| {
+            nest.append(items);
+        });
+        self.push(owner, &message.finish(0));
     }
 
     /// A message by libnftnl, with attributes behind it that libnftnl's safe side has no setter for.

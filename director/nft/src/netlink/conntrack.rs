@@ -91,8 +91,15 @@ impl Conntrack {
         match result {
             // The table of connections never stands still.
             Err(error) if error.raw_os_error() == Some(INTERRUPTED) => Ok(()),
-            Ok(ControlFlow::Continue(()) | ControlFlow::Break(())) => Ok(()),
             Err(error) => Err(failed("reading connections", error)),
+            Ok(ControlFlow::Continue(())) => Ok(()),
+            Ok(ControlFlow::Break(())) => {
+                match Socket::open() {
+                    Ok(socket) => self.socket = socket,
+                    Err(_) => self.socket.drain(),
+                }
+                Ok(())
+            }
         }
     }
 

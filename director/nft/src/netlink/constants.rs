@@ -56,6 +56,7 @@ pub(super) mod element {
     pub(in crate::netlink) const LIST_ITEM: u16 = 1;
     pub(in crate::netlink) const KEY: u16 = 1;
     pub(in crate::netlink) const DATA: u16 = 2;
+    pub(in crate::netlink) const TIMEOUT: u16 = 4;
     pub(in crate::netlink) const EXPIRATION: u16 = 5;
     pub(in crate::netlink) const USERDATA: u16 = 6;
     pub(in crate::netlink) const EXPRESSION: u16 = 7;

@@ -14,29 +14,39 @@ pub(super) struct ReadElement {
     pub(super) element: Element,
     /// Packets and bytes, of a map whose elements count.
     pub(super) counter: Option<(u64, u64)>,
+    /// Milliseconds that the element lives, where that is not the map's default.
+    pub(super) timeout: Option<u64>,
     /// Milliseconds until the element times out.
     pub(super) expires: Option<u64>,
 }
 
 /// Adds an element of a map of this specification to a list.
 pub(super) fn write(out: &mut Writer, spec: &MapSpec, key: &Key, element: &Element) -> Result<(), String> {
-    let mut inner = key_attributes(spec, key)?;
-    match (&spec.data, &element.data) {
-        (MapData::None, None) => {}
-        (MapData::Values(types), Some(ElementData::Values(data))) => {
-            let bytes = datum::join(types, data.iter().copied())
-                .ok_or_else(|| format!("the data {data:?} is not of the map's types"))?;
-            inner.nest(attr::DATA, |data| {
-                data.bytes(attr::VALUE, &bytes);
-            });
-        }
-        (MapData::Verdict, Some(ElementData::Verdict(verdict))) => write_verdict(&mut inner, verdict)?,
-        (MapData::None | MapData::Values(_) | MapData::Verdict, _) => {
-            return Err(format!("the data {:?} is not what the map carries", element.data));
-        }
+    let inner = attributes(spec, key, element)?;
+    out.nest(attr::LIST_ITEM, |item| {
+        item.append(inner.written());
+    });
+    Ok(())
+}
+
+/// Adds an element that lives for `timeout` milliseconds, of which `expires` are left (as a rule all); 0 and 0 for
+/// ever.
+pub(super) fn write_living(
+    out: &mut Writer,
+    spec: &MapSpec,
+    key: &Key,
+    element: &Element,
+    timeout: u64,
+    expires: u64,
+) -> Result<(), String> {
+    let mut inner = attributes(spec, key, element)?;
+    if spec.timeout {
+        inner.bytes(attr::TIMEOUT, &timeout.to_be_bytes());
+    } else if timeout != 0 {
+        return Err(format!("the element {key:?} can't time out: the map has no timeouts"));
     }
-    if let Some(comment) = &element.comment {
-        inner.bytes(attr::USERDATA, &userdata::of_element(comment)?);
+    if timeout != 0 {
+        inner.bytes(attr::EXPIRATION, &expires.to_be_bytes());
     }
     out.nest(attr::LIST_ITEM, |item| {
         item.append(inner.written());
@@ -78,8 +88,31 @@ pub(super) fn read(spec: &MapSpec, item: Attribute<'_>) -> Option<ReadElement> {
         key: Key(parts.collect()),
         element: Element { data, comment },
         counter: read_counter(attributes),
+        timeout: attributes.get(attr::TIMEOUT).and_then(|life| life.u64()),
         expires: attributes.get(attr::EXPIRATION).and_then(|left| left.u64()),
     })
+}
+
+fn attributes(spec: &MapSpec, key: &Key, element: &Element) -> Result<Writer, String> {
+    let mut inner = key_attributes(spec, key)?;
+    match (&spec.data, &element.data) {
+        (MapData::None, None) => {}
+        (MapData::Values(types), Some(ElementData::Values(data))) => {
+            let bytes = datum::join(types, data.iter().copied())
+                .ok_or_else(|| format!("the data {data:?} is not of the map's types"))?;
+            inner.nest(attr::DATA, |data| {
+                data.bytes(attr::VALUE, &bytes);
+            });
+        }
+        (MapData::Verdict, Some(ElementData::Verdict(verdict))) => write_verdict(&mut inner, verdict)?,
+        (MapData::None | MapData::Values(_) | MapData::Verdict, _) => {
+            return Err(format!("the data {:?} is not what the map carries", element.data));
+        }
+    }
+    if let Some(comment) = &element.comment {
+        inner.bytes(attr::USERDATA, &userdata::of_element(comment)?);
+    }
+    Ok(inner)
 }
 
 fn key_attributes(spec: &MapSpec, key: &Key) -> Result<Writer, String> {

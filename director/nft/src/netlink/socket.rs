@@ -98,31 +98,16 @@ impl Socket {
     /// Sends a request and hands every message of the answer to `each`, up to the closing one.
     /// `EINTR` ([`INTERRUPTED`]) if something changed meanwhile and the answer is not of one piece.
     pub(super) fn request(&mut self, request: Writer, mut each: impl FnMut(Message<'_>)) -> io::Result<()> {
-        self.answers(request, |message| {
+        self.visit(request, |message| {
             each(message);
             ControlFlow::Continue(())
         })
         .map(|_| ())
     }
 
-    /// [`Self::request`] for a dump that `each` may stop early. Nothing can stop the kernel but the end of the
-    /// socket, so another one takes its place.
+    /// [`Self::request`] for a dump that `each` may stop early. Nothing stops the kernel but the end of the socket:
+    /// after a break there can be no other dump on it, unless the rest of this one is drained.
     pub(super) fn visit(
-        &mut self,
-        request: Writer,
-        each: impl FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<()>> {
-        let result = self.answers(request, each);
-        if let Ok(ControlFlow::Break(())) = result {
-            match Self::open() {
-                Ok(socket) => *self = socket,
-                Err(_) => self.drain(),
-            }
-        }
-        result
-    }
-
-    fn answers(
         &mut self,
         request: Writer,
         mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,

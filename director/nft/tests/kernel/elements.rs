@@ -1,4 +1,4 @@
-//! Elements: ranges, comments, counters, and those that packets make.
+//! Elements: ranges, comments and counters.
 
 use crate::namespace::{chain, in_namespace, listed, loaded, mark_spec, marks};
 use director_nft::diff::diff;
@@ -8,7 +8,6 @@ use director_nft::ir::{
 };
 use director_nft::observed::Observed;
 use std::net::UdpSocket;
-use std::time::Duration;
 
 fn output() -> Option<BaseChain> {
     Some(BaseChain { kind: ChainKind::Filter, hook: Hook::Output, priority: 0 })
@@ -125,47 +124,5 @@ fn elements_count_what_matches_them() {
         let counters_of = nft.counters_of("counted", &one).unwrap();
         assert_eq!(counters_of, [(one[0].clone(), counters[&one[0]])].into(), "the absent one is left out");
         assert_eq!(nft.counters("absent").unwrap_err().errno(), Some(libc::ENOENT));
-    });
-}
-
-#[test]
-fn elements_that_packets_made_are_listed_and_deleted() {
-    in_namespace(|| {
-        let mut ruleset = Ruleset::default();
-        let spec = MapSpec {
-            key: vec![DataType::Ipv4Addr, DataType::Mark],
-            data: MapData::Values(vec![DataType::Mark]),
-            dynamic: true,
-            timeout: true,
-            size: Some(1024),
-            ..MapSpec::default()
-        };
-        ruleset.maps.insert("persist4".to_owned(), Map { spec, elements: [].into() });
-        let key = vec![Selector::Ip4Saddr { prefix: 24 }, Selector::MetaMark];
-        let mark = Expression::Value(Datum::Mark(0x8000_1002));
-        let mut hooked = chain([vec![
-            Statement::SetMark { target: MarkTarget::Ct, value: mark },
-            Statement::Update {
-                map: "persist4".to_owned(),
-                key,
-                timeout: Some(Duration::from_secs(600)),
-                data: Some(Selector::CtMark),
-            },
-        ]]);
-        hooked.base = output();
-        ruleset.chains.insert("out".to_owned(), hooked);
-        let mut nft = loaded(&ruleset);
-        assert_eq!(nft.dynamic_elements("persist4").unwrap(), []);
-        send_packet();
-        let entries = nft.dynamic_elements("persist4").unwrap();
-        let key = Key::of([Datum::Ipv4([127, 0, 0, 0].into()), Datum::Mark(0)]);
-        assert_eq!(entries.len(), 1);
-        assert_eq!((&entries[0].key, &entries[0].data), (&key, &vec![Datum::Mark(0x8000_1002)]));
-        let left = entries[0].left.unwrap();
-        assert!(left <= Duration::from_secs(600) && left > Duration::from_secs(500), "{left:?}");
-        assert_eq!(nft.observe().unwrap(), Observed::from(&ruleset));
-        let absent = Key::of([Datum::Ipv4([9, 9, 9, 0].into()), Datum::Mark(0)]);
-        assert_eq!(nft.delete_dynamic("persist4", vec![absent, key]).unwrap(), 1);
-        assert_eq!(nft.dynamic_elements("persist4").unwrap(), []);
     });
 }

@@ -5,6 +5,7 @@
 
 mod conntrack;
 mod conntrack_events;
+mod dynamic;
 mod elements;
 mod events;
 mod hash;

@@ -109,10 +109,10 @@ fn each_client_has_a_bucket_of_its_own() {
             assert_eq!(elements.len(), 2);
             let mine = Key::of([datum(one), Datum::Mark(80)]);
             let element = elements.into_iter().find(|element| element.key == mine).unwrap();
-            let left = element.left.unwrap();
+            let left = element.expires.unwrap();
             assert!(left <= Duration::from_secs(7_200) && left > Duration::from_secs(7_000), "{left:?}");
             stands(&mut nft, &ruleset);
-            assert_eq!(nft.delete_dynamic(map, vec![mine]).unwrap(), 1);
+            assert_eq!(nft.delete_dynamic(map, &[mine]).unwrap(), 1);
             assert_eq!(passed(one, one, 4), 3, "a new bucket is full");
         }
         assert_eq!(passed("127.0.0.3", "127.0.0.1", 9), 9, "who finds no room for a bucket is not limited");

@@ -14,9 +14,6 @@ const PORT: u16 = 25;
 
 const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 2)];
 
-/// Rounds in which each way has a turn: each is the first as often as any other.
-const ROUNDS: usize = 2 * WAYS.len();
-
 /// How long a turn is, and before it the time until everything is warm.
 const SLOT: Duration = Duration::from_millis(700);
 const WARM: Duration = Duration::from_millis(150);
@@ -26,22 +23,43 @@ const WARM: Duration = Duration::from_millis(150);
 enum Way {
     Routing,
     ByHand,
-    Director { accounting: bool, persistence: bool },
+    /// With an option of the service.
+    Director {
+        accounting: bool,
+        option: &'static str,
+    },
 }
 
-/// The ways. The one by hand is there twice: the difference is the run's error.
-const WAYS: [(&str, Way); 7] = [
+/// What all are compared with. It is there twice: the difference is the run's error.
+const BY_HAND: [(&str, Way); 2] = [("nft by hand", Way::ByHand), ("nft by hand, once more", Way::ByHand)];
+
+/// What the kernel does in any case, and what accounting and persistence add.
+const WAYS: [(&str, Way); 5] = [
     ("plain routing", Way::Routing),
-    ("nft by hand", Way::ByHand),
-    ("nft by hand, once more", Way::ByHand),
-    ("director, accounting off", Way::Director { accounting: false, persistence: false }),
-    ("director", Way::Director { accounting: true, persistence: false }),
-    ("director, persistence, accounting off", Way::Director { accounting: false, persistence: true }),
-    ("director, persistence", Way::Director { accounting: true, persistence: true }),
+    ("director, accounting off", Way::Director { accounting: false, option: "" }),
+    ("director", Way::Director { accounting: true, option: "" }),
+    ("director, persistence, accounting off", Way::Director { accounting: false, option: PERSISTENCE }),
+    ("director, persistence", Way::Director { accounting: true, option: PERSISTENCE }),
 ];
 
-/// What all are compared with, in [`WAYS`].
-const BASE: usize = 1;
+const PERSISTENCE: &str = "persistence: { timeout: 10m }";
+
+/// Every way to choose a server, with accounting off.
+const SCHEDULERS: [(&str, Way); 9] = [
+    scheduler("wrr", "scheduler: wrr"),
+    scheduler("random", "scheduler: random"),
+    scheduler("sh", "scheduler: sh"),
+    scheduler("mh", "scheduler: mh"),
+    scheduler("dh", "scheduler: dh"),
+    scheduler("fo", "scheduler: fo"),
+    scheduler("wlc", "scheduler: wlc"),
+    scheduler("wrr, persistence", PERSISTENCE),
+    scheduler("wrr, rate limit not reached", "rate_limit: { connections: 1000000 }"),
+];
+
+const fn scheduler(name: &'static str, option: &'static str) -> (&'static str, Way) {
+    (name, Way::Director { accounting: false, option })
+}
 
 /// What was measured of a way.
 #[derive(Default)]
@@ -64,28 +82,35 @@ impl Figures {
     }
 }
 
-/// Lets all ways take turns, and prints what they carried.
+/// Lets ways take turns, and prints what they carried.
 pub(crate) fn measure(lab: &Lab) -> Outcome {
     let host = &lab.directors()[0];
     lab.client().host().run("ip route add 10.0.1.0/24 via 192.168.1.33")?;
     let _sinks = lab.servers().iter().map(|server| Sink::start(server, PORT)).collect::<Outcome<Vec<_>>>()?;
     let sources: Vec<_> = (101..=116).map(|host| SocketAddrV4::new([192, 168, 1, host].into(), 0)).collect();
 
-    let mut figures = WAYS.map(|_| Figures::default());
+    println!("\nNew connections, from 16 clients to one service with two servers");
+    compare(lab, host, &sources, &WAYS)?;
+    println!("\nNew connections by scheduler, accounting off");
+    compare(lab, host, &sources, &SCHEDULERS)
+}
+
+/// Each way has a turn in each round, and is the first in as many rounds as any other.
+fn compare(lab: &Lab, host: &Host, sources: &[SocketAddrV4], ways: &[(&str, Way)]) -> Outcome {
+    let ways = [&BY_HAND, ways].concat();
+    let mut figures: Vec<Figures> = ways.iter().map(|_| Figures::default()).collect();
     let mut failed = 0;
-    for round in 0..ROUNDS {
-        let mut counts = WAYS.map(|_| Count::default());
-        for turn in round..round + WAYS.len() {
-            let turn = turn % WAYS.len();
-            counts[turn] = WAYS[turn].1.carry(lab, host, &sources)?;
+    for round in 0..2 * ways.len() {
+        let mut counts: Vec<Count> = ways.iter().map(|_| Count::default()).collect();
+        for turn in round..round + ways.len() {
+            let turn = turn % ways.len();
+            counts[turn] = ways[turn].1.carry(lab, host, sources)?;
         }
         for (figures, count) in figures.iter_mut().zip(&counts) {
-            figures.add(count, &counts[BASE]);
+            figures.add(count, &counts[0]);
             failed += count.failed;
         }
     }
-
-    println!("\nNew connections, from 16 clients to one service with two servers; {ROUNDS} rounds");
     let row = |((name, _), figures): (&(&str, Way), &Figures)| {
         let mut row = vec![(*name).to_owned(), format!("{:.0}", figures.rate.median())];
         row.extend(beside(&figures.rate_ratio));
@@ -95,7 +120,7 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
     };
     print_table(
         &["", "connections/s", "ratio", "middle half", "CPU us each", "ratio", "middle half"],
-        &WAYS.iter().zip(&figures).map(row).collect::<Vec<_>>(),
+        &ways.iter().zip(&figures).map(row).collect::<Vec<_>>(),
     );
     if failed > 0 {
         println!("  {failed} connections failed or lost a packet: read these figures with suspicion");
@@ -135,15 +160,14 @@ impl Way {
                 host.set("net.netfilter.nf_conntrack_acct", "0")?;
                 baseline::balance_by_hand(host, VIP.into(), &[PORT], &SERVERS.map(IpAddr::from))?;
             }
-            Self::Director { accounting, persistence } => {
-                let persistence = if persistence { "persistence: { timeout: 10m }" } else { "" };
+            Self::Director { accounting, option } => {
                 let configuration = lab.configuration(&format!(
                     "
                     services:
                       smtp:
                         vip: {VIP}
                         ports: {{ tcp: {PORT} }}
-                        {persistence}
+                        {option}
                         servers: {{ exchange1: {{}}, exchange2: {{}} }}
                     kernel: {{ accounting: {accounting} }}
                     "

@@ -76,6 +76,14 @@ impl Daemon {
         Ok(self.api.demand("GET", "/v1/status", "")?)
     }
 
+    /// Replaces the file and has it loaded; the time from the request to the answer.
+    pub(crate) fn reload(&self, configuration: &str) -> Outcome<Duration> {
+        fs::write(self.directory.join("bench.yaml"), configuration)?;
+        let begin = Instant::now();
+        self.api.demand("POST", "/v1/reload", "")?;
+        Ok(begin.elapsed())
+    }
+
     /// Sets the weight of exchange1 in a service by the API.
     pub(crate) fn call(&self, service: usize, value: u16) -> Outcome {
         self.api.demand("PUT", &path(service, "exchange1"), &weight(value))?;

@@ -30,6 +30,12 @@ const SETTLING: Duration = Duration::from_millis(1500);
 /// The services whose weights are changed, in turn.
 const CHANGED: usize = 5;
 
+/// Services that a reload changes.
+const RELOADED: usize = 1_000;
+
+/// Reloads of each case in a round: to other weights and back, and without a change.
+const RELOADS: usize = 4;
+
 /// Where the VIPs are; the director's own address is the last.
 const NETWORK: &str = "10.64.255.254/16";
 
@@ -41,6 +47,8 @@ struct Case {
     first_run: Samples,
     call: Samples,
     command: Samples,
+    reload: Samples,
+    same: Samples,
     memory: Samples,
     peak: Samples,
 }
@@ -84,6 +92,14 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
                 .to_vec()
         }),
     );
+    println!("\nReloading the file, until the kernel has it");
+    print_table(
+        &["services", "VIPs", "up to 1,000 services changed ms", "longest", "nothing changed ms", "longest"],
+        &table(|case| {
+            let (reload, same) = (&case.reload, &case.same);
+            [reload.median(), reload.largest(), same.median(), same.largest()].map(milliseconds).to_vec()
+        }),
+    );
     Ok(())
 }
 
@@ -97,6 +113,8 @@ impl Case {
             first_run: none(),
             call: none(),
             command: none(),
+            reload: none(),
+            same: none(),
             memory: none(),
             peak: none(),
         }
@@ -108,7 +126,7 @@ impl Case {
 
     /// Loads the services, changes weights, and leaves the kernel as it was.
     fn run(&mut self, host: &Host) -> Outcome {
-        let (daemon, start) = Daemon::start(host, &self.configuration())?;
+        let (daemon, start) = Daemon::start(host, &self.configuration(1))?;
         self.start.add_time(start);
         let first_run = daemon.status()?["reconcile"]["last_seconds"].as_f64();
         self.first_run.add(first_run.ok_or("the status lacks the time of the first run")? * 1e3);
@@ -124,6 +142,11 @@ impl Case {
             let begin = Instant::now();
             daemon.command(service, weight)?;
             self.command.add_time(begin.elapsed());
+        }
+        for number in 0..RELOADS {
+            let configuration = self.configuration(2 - number % 2);
+            self.reload.add_time(daemon.reload(&configuration)?);
+            self.same.add_time(daemon.reload(&configuration)?);
         }
         self.memory.add(daemon.memory("VmRSS")?);
         self.peak.add(daemon.memory("VmHWM")?);
@@ -155,7 +178,8 @@ impl Case {
         Ok(())
     }
 
-    fn configuration(&self) -> String {
+    /// The file; the first [`RELOADED`] services have a server of this weight.
+    fn configuration(&self, weight: usize) -> String {
         let mut text = format!(
             "version: 1\n\
              nodes:\n  lb1:\n    \
@@ -169,9 +193,10 @@ impl Case {
         );
         for number in 0..self.services {
             let (vip, port) = (number % self.vips, 1024 + number / self.vips);
+            let weight = if number < RELOADED { weight } else { 1 };
             let _ = writeln!(
                 text,
-                "  {}: {{ vip: 10.64.{}.{}, ports: {{ tcp: {port} }}, servers: {{ exchange1: {{}}, exchange2: {{}} }} }}",
+                "  {}: {{ vip: 10.64.{}.{}, ports: {{ tcp: {port} }}, servers: {{ exchange1: {{}}, exchange2: {{ weight: {weight} }} }} }}",
                 name(number),
                 vip / 250,
                 1 + vip % 250
