@@ -45,7 +45,6 @@ use memory::Memory;
 use picture::Picture;
 use purge::{Due, Purge};
 use reconcile::Scope;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::Signal;
@@ -185,7 +184,7 @@ impl Control {
             lapses: None,
             memory,
         };
-        control.probe(control.memory.down());
+        control.probe(control.memory.verdicts());
         Ok(control)
     }
 
@@ -297,8 +296,8 @@ impl Control {
         if targets::differ(&before, &self.verdicts) {
             // A failure stands in the status, and the next tick tries again.
             let _ = self.reconcile(Scope::Everything).await;
-            if let Err(error) = self.memory.set_down(targets::down(&self.verdicts)) {
-                tracing::warn!(%error, "a restart would take failed servers for working ones");
+            if let Err(error) = self.memory.set_verdicts(targets::remember(&self.verdicts)) {
+                tracing::warn!(%error, "a restart would take failed servers for working ones, or working ones for failed");
             }
         }
     }
@@ -319,8 +318,8 @@ impl Control {
         }
     }
 
-    fn probe(&self, down: &BTreeSet<String>) {
-        let targets = targets::targets(&self.configuration.model, down);
+    fn probe(&self, remembered: &targets::LastVerdicts) {
+        let targets = targets::targets(&self.configuration.model, remembered);
         self.targets.send_replace(Arc::new(targets));
     }
 

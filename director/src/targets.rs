@@ -6,26 +6,27 @@ mod tests;
 use director_core::availability::Health;
 use director_core::model::{Model, ProbeKind, ProbeSpec, RealServer, Service, StartState};
 use health::{Kind, Policy, Start, Target, TargetId, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Verdicts by target.
 pub type VerdictMap = BTreeMap<TargetId, Verdict>;
 
-/// Everything that is to be probed, each once however many services want it. Targets named in `down` were down
-/// when an earlier run ended, and start so.
+/// What probes said when an earlier run ended: whether a target was up, by its name.
+pub type LastVerdicts = BTreeMap<String, bool>;
+
+/// Everything that is to be probed, each once however many services want it. Targets that are remembered start as
+/// they were, others as their probe says.
 #[must_use]
-pub fn targets(model: &Model, down: &BTreeSet<String>) -> BTreeMap<TargetId, Target> {
+pub fn targets(model: &Model, remembered: &LastVerdicts) -> BTreeMap<TargetId, Target> {
     let mut targets = BTreeMap::new();
     for service in model.services.values() {
         for server in service.servers.values() {
             for probe in probes(model, service, server) {
                 let Some(address) = address(service, server, probe) else { continue };
                 let id = target_id(probe, address);
-                let start = match probe.start {
-                    StartState::Up if !down.contains(id.as_str()) => Start::Up,
-                    StartState::Up | StartState::Down => Start::Down,
-                };
+                let up = remembered.get(id.as_str()).copied().unwrap_or(probe.start == StartState::Up);
+                let start = if up { Start::Up } else { Start::Down };
                 let kind = match probe.kind {
                     ProbeKind::Tcp => Kind::Tcp,
                 };
@@ -38,10 +39,10 @@ pub fn targets(model: &Model, down: &BTreeSet<String>) -> BTreeMap<TargetId, Tar
     targets
 }
 
-/// Names of the targets that are down, for [`targets`] of the next run.
+/// What [`targets`] of the next run go on from.
 #[must_use]
-pub fn down(verdicts: &VerdictMap) -> BTreeSet<String> {
-    verdicts.iter().filter(|(_, verdict)| !verdict.up).map(|(id, _)| id.as_str().to_owned()).collect()
+pub fn remember(verdicts: &VerdictMap) -> LastVerdicts {
+    verdicts.iter().map(|(id, verdict)| (id.as_str().to_owned(), verdict.up)).collect()
 }
 
 /// True if a server may be treated otherwise for it: a verdict changed, or the reason of a failure.

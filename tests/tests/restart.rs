@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const SERVICE: &str = "
     probes:
-      mail: { type: tcp, port: 25, interval: 200ms, timeout: 100ms }
+      mail: { type: tcp, port: 25, interval: 200ms, timeout: 100ms, start: down }
     services:
       exchange:
         mark: 80
@@ -36,6 +36,11 @@ fn homes(lab: &Lab) -> Result<BTreeMap<IpAddr, String>, Box<dyn Error>> {
 /// Nothing fails and nobody moves while the daemon ends, is away, and comes back.
 fn unnoticed(end: impl FnOnce(&mut Director) -> lab::Result<()>) -> Result<(), Box<dyn Error>> {
     let (lab, mut director, _servers) = Lab::exchange()?.serve(SERVICE)?;
+    eventually(Duration::from_secs(10), "the servers have been seen to work", || {
+        ["exchange1", "exchange2"]
+            .iter()
+            .all(|server| director.server("exchange", server).is_ok_and(|it| it["state"] == "up"))
+    })?;
     let before = homes(&lab)?;
     let clients = addresses(&["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"])?;
     let target = Target::ports(VIP, &EXCHANGE_PORTS).from(clients);

@@ -3,6 +3,7 @@
 use crate::command::OverrideChange;
 use crate::decide::Overrides;
 use crate::state::{StateError, Store};
+use crate::targets::LastVerdicts;
 use crate::traffic::{Connections, Totals};
 use director_core::ids::Registry;
 use director_core::overrides::{Drain, Override, WeightOverride};
@@ -23,6 +24,30 @@ pub(super) struct Traffic {
     pub(super) totals: BTreeMap<u32, Totals>,
 }
 
+/// What probes said last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Verdicts {
+    /// The kernel's id of the time since it started.
+    boot: String,
+    up: LastVerdicts,
+}
+
+impl Verdicts {
+    /// What of it still holds: after a restart of the daemon everything, for it has just been seen. After one of the
+    /// machine only failures: who has been away must see a server work before it counts as up, if its probe says so.
+    fn of_boot(mut self, boot: String) -> Self {
+        if self.boot != boot {
+            self.up.retain(|_, up| !*up);
+        }
+        Self { boot, ..self }
+    }
+}
+
+/// Empty if the kernel tells none.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
 /// The state files and what is in them.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -32,7 +57,7 @@ pub(super) struct Memory {
     /// The file has other addresses.
     unrecorded: bool,
     traffic: Store<Traffic>,
-    down: (Store<BTreeSet<String>>, BTreeSet<String>),
+    verdicts: (Store<Verdicts>, Verdicts),
 }
 
 /// What stood in the files when they were opened.
@@ -46,13 +71,14 @@ impl Memory {
     pub(super) fn open(folder: &Path) -> Result<(Self, Remembered), StateError> {
         let (registry_store, registry) = Store::open(folder, "numbers.json")?;
         let (traffic_store, traffic) = Store::open(folder, "traffic.json")?;
+        let (verdict_store, verdicts): (_, Verdicts) = Store::open(folder, "verdicts.json")?;
         let memory = Self {
             registry: registry_store,
             overrides: Store::open(folder, "overrides.json")?,
             addresses: Store::open(folder, "addresses.json")?,
             unrecorded: false,
             traffic: traffic_store,
-            down: Store::open(folder, "down.json")?,
+            verdicts: (verdict_store, verdicts.of_boot(boot_id())),
         };
         Ok((memory, Remembered { registry, traffic }))
     }
@@ -126,13 +152,14 @@ impl Memory {
         Ok(())
     }
 
-    /// Targets that were down when the earlier run ended.
-    pub(super) fn down(&self) -> &BTreeSet<String> {
-        &self.down.1
+    /// What probes said when the earlier run ended.
+    pub(super) fn verdicts(&self) -> &LastVerdicts {
+        &self.verdicts.1.up
     }
 
-    pub(super) fn set_down(&mut self, down: BTreeSet<String>) -> Result<(), StateError> {
-        save_changed(&mut self.down, down)
+    pub(super) fn set_verdicts(&mut self, up: LastVerdicts) -> Result<(), StateError> {
+        let boot = self.verdicts.1.boot.clone();
+        save_changed(&mut self.verdicts, Verdicts { boot, up })
     }
 }
 

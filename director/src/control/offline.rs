@@ -13,8 +13,9 @@ use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::state::{self, StateError};
 use crate::status::SettingStatus;
-use crate::targets;
+use crate::targets::{self, LastVerdicts, VerdictMap};
 use director_core::ids::{Exhausted, Registry};
+use director_core::model::Model;
 use director_core::plan::{self, Layout};
 use director_core::pool::Offer;
 use director_nft::diff::diff;
@@ -22,8 +23,7 @@ use director_nft::ir::Ruleset;
 use director_nft::observed::Observed;
 use director_nft::render;
 use director_nft::transaction::Transaction;
-use health::{Start, Verdict};
-use std::collections::BTreeSet;
+use health::{Start, Target, TargetId, Verdict};
 use std::path::Path;
 use std::time::Instant;
 
@@ -65,8 +65,7 @@ pub struct Plan {
 pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     let mut registry = Registry::default();
     registry.assign(&configuration.model)?;
-    let none = BTreeSet::new();
-    let offers = offers(configuration, &none, &Overrides::new());
+    let offers = offers(&configuration.model, &VerdictMap::new(), &Overrides::new());
     Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default())))
 }
 
@@ -80,7 +79,8 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let mut registry = remembered.registry;
     registry.assign(&configuration.model)?;
     let observed = NftKernel::open()?.observe()?;
-    let offers = offers(configuration, memory.down(), memory.overrides());
+    let verdicts = verdicts(&configuration.model, memory.verdicts());
+    let offers = offers(&configuration.model, &verdicts, memory.overrides());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
     let managed = configuration.model.kernel.manage;
@@ -111,14 +111,18 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
     }
 }
 
-/// What services offer, from what was recorded.
-fn offers(configuration: &Configuration, down: &BTreeSet<String>, overrides: &Overrides) -> Offers {
+/// What servers' probes said, from what was recorded.
+fn verdicts(model: &Model, remembered: &LastVerdicts) -> VerdictMap {
     let since = Instant::now();
-    let verdicts = targets::targets(&configuration.model, down).into_iter().map(|(id, target)| {
+    let verdict = |(id, target): (TargetId, Target)| {
         let up = target.policy.start == Start::Up;
         (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
-    });
-    let (model, verdicts) = (&configuration.model, &verdicts.collect());
+    };
+    targets::targets(model, remembered).into_iter().map(verdict).collect()
+}
+
+/// What services offer.
+fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
     let situation = Situation { model, verdicts, overrides, demands: &Demands::new(), now: unix_now() };
     situation.offers(&mut Pools::new())
 }

@@ -113,7 +113,7 @@ impl Control {
             return Err(CommandError::Kernel(error));
         }
         self.history.loaded = Instant::now();
-        self.probe(&targets::down(&self.verdicts));
+        self.probe(&targets::remember(&self.verdicts));
         self.bury(Some(&before.0.model));
         if self.configuration.model.public_addresses() != before.0.model.public_addresses() {
             self.purge.add(Due::Untranslated, Instant::now());

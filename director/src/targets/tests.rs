@@ -47,14 +47,14 @@ fn verdict(up: bool) -> Verdict {
 
 #[test]
 fn a_server_that_services_share_is_probed_once() {
-    let targets = targets(&model(), &BTreeSet::new());
+    let targets = targets(&model(), &LastVerdicts::new());
     let names: Vec<&str> = targets.keys().map(TargetId::as_str).collect();
     assert_eq!(names, ["own@10.0.1.1:2525", "own@10.0.1.2:25", "rdp@10.0.1.1:3389", "rdp@10.0.1.2:3389"]);
 }
 
 #[test]
 fn targets_carry_what_the_probe_says() {
-    let targets = targets(&model(), &BTreeSet::new());
+    let targets = targets(&model(), &LastVerdicts::new());
     let rdp = &targets[&TargetId::new("rdp@10.0.1.1:3389")];
     assert_eq!(rdp.address, "10.0.1.1:3389".parse().unwrap());
     assert_eq!((rdp.interval, rdp.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
@@ -63,14 +63,17 @@ fn targets_carry_what_the_probe_says() {
 }
 
 #[test]
-fn what_was_down_starts_down() {
+fn targets_start_as_they_were() {
     let verdicts = VerdictMap::from([
         (TargetId::new("rdp@10.0.1.1:3389"), verdict(false)),
         (TargetId::new("rdp@10.0.1.2:3389"), verdict(true)),
+        (TargetId::new("own@10.0.1.1:2525"), verdict(true)),
     ]);
-    let targets = targets(&model(), &down(&verdicts));
+    let targets = targets(&model(), &remember(&verdicts));
     assert_eq!(targets[&TargetId::new("rdp@10.0.1.1:3389")].policy.start, Start::Down);
     assert_eq!(targets[&TargetId::new("rdp@10.0.1.2:3389")].policy.start, Start::Up);
+    assert_eq!(targets[&TargetId::new("own@10.0.1.1:2525")].policy.start, Start::Up, "has been seen to work");
+    assert_eq!(targets[&TargetId::new("own@10.0.1.2:25")].policy.start, Start::Down, "has not");
 }
 
 #[test]
