@@ -1,7 +1,7 @@
 //! The daemon may go and come back: the kernel carries on, and nothing is lost.
 
 use lab::farm::{EXCHANGE_PORTS, VIP, VIP6};
-use lab::{Director, Lab, Target, addresses, eventually};
+use lab::{Director, Lab, Server, Target, addresses, eventually};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::IpAddr;
@@ -20,6 +20,16 @@ const SERVICE: &str = "
         servers: { exchange1: {}, exchange2: {} }
     ";
 
+/// A director whose servers have been seen to work.
+fn serve() -> lab::Result<(Lab, Director, Vec<Server>)> {
+    let (lab, director, servers) = Lab::exchange()?.serve(SERVICE)?;
+    eventually(Duration::from_secs(10), "the servers have been seen to work", || {
+        let up = |server: &&str| director.server("exchange", server).is_ok_and(|it| it["state"] == "up");
+        ["exchange1", "exchange2"].iter().all(up)
+    })?;
+    Ok((lab, director, servers))
+}
+
 /// The server of each of these clients.
 fn homes(lab: &Lab) -> Result<BTreeMap<IpAddr, String>, Box<dyn Error>> {
     let v4 = (1..=8).map(|host| IpAddr::from([198, 51, 100, host]));
@@ -35,12 +45,7 @@ fn homes(lab: &Lab) -> Result<BTreeMap<IpAddr, String>, Box<dyn Error>> {
 
 /// Nothing fails and nobody moves while the daemon ends, is away, and comes back.
 fn unnoticed(end: impl FnOnce(&mut Director) -> lab::Result<()>) -> Result<(), Box<dyn Error>> {
-    let (lab, mut director, _servers) = Lab::exchange()?.serve(SERVICE)?;
-    eventually(Duration::from_secs(10), "the servers have been seen to work", || {
-        ["exchange1", "exchange2"]
-            .iter()
-            .all(|server| director.server("exchange", server).is_ok_and(|it| it["state"] == "up"))
-    })?;
+    let (lab, mut director, _servers) = serve()?;
     let before = homes(&lab)?;
     let clients = addresses(&["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"])?;
     let target = Target::ports(VIP, &EXCHANGE_PORTS).from(clients);
@@ -84,7 +89,7 @@ fn a_crash_goes_unnoticed() {
 #[test]
 fn a_director_that_stays_away_is_not_missed() {
     lab::test(|| {
-        let (lab, mut director, _servers) = Lab::exchange()?.serve(SERVICE)?;
+        let (lab, mut director, _servers) = serve()?;
         let before = homes(&lab)?;
         director.stop()?;
         assert_eq!(homes(&lab)?, before);
