@@ -10,7 +10,7 @@ use director_core::model::{Model, Node};
 use director_core::plan::{self, Layout};
 use director_core::pool::Offer;
 use director_nft::diff::{diff, removal};
-use director_nft::ir::Key;
+use director_nft::ir::{Key, Statement};
 use director_nft::observed::Observed;
 use director_nft::transaction::{Operation, Transaction};
 use std::collections::BTreeMap;
@@ -39,6 +39,12 @@ pub trait Kernel {
     /// # Errors
     /// The kernel can't be asked.
     fn packets(&mut self, map: &str, keys: Option<&[Key]>) -> Result<BTreeMap<Key, u64>, Self::Error>;
+
+    /// True if the kernel knows all that a statement is made of.
+    ///
+    /// # Errors
+    /// The kernel can't be asked.
+    fn supports(&mut self, statement: &Statement) -> Result<bool, Self::Error>;
 
     /// How many elements of a map that packets fill name each destination id.
     ///
@@ -89,17 +95,24 @@ pub struct Dataplane<K> {
     layout: Option<Layout>,
     /// Slots that `applied` takes.
     slots: usize,
+    /// Services want SYN protection, and the kernel has none.
+    unprotected: bool,
 }
 
 impl<K: Kernel> Dataplane<K> {
     /// A data plane whose present state is unknown.
     pub fn new(kernel: K) -> Self {
-        Self { kernel, applied: None, layout: None, slots: 0 }
+        Self { kernel, applied: None, layout: None, slots: 0, unprotected: false }
     }
 
     /// The kernel's side.
     pub fn kernel(&self) -> &K {
         &self.kernel
+    }
+
+    /// True if services want SYN protection and run without it, because the kernel has none.
+    pub fn unprotected(&self) -> bool {
+        self.unprotected
     }
 
     /// Forgets what the kernel is believed to hold: the next [`Self::sync`] reads it.
@@ -193,6 +206,10 @@ impl<K: Kernel> Dataplane<K> {
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
         self.slots = model.services.values().map(|it| plan::slot_count(it, offer(offers, &it.name))).sum();
         let mut layout = Layout::new(model, self.slots, self.layout.as_ref());
+        self.unprotected = !protects(&mut self.kernel, model);
+        if self.unprotected {
+            layout.leave_unprotected();
+        }
         layout.adopt(&observed);
         let ruleset = plan::ruleset(&layout, model, node, registry, offers);
         self.layout = Some(layout);
@@ -290,6 +307,19 @@ impl Part {
         }
         layout.fits(slots).then_some(Self { transaction, slots })
     }
+}
+
+/// False if a service of the model wants SYN protection and the kernel has none. An answer other than yes is no reason
+/// to refuse a configuration: it only means that services run as without protection.
+pub fn protects<K: Kernel>(kernel: &mut K, model: &Model) -> bool {
+    let mut supports = |statement| match kernel.supports(statement) {
+        Ok(supported) => supported,
+        Err(error) => {
+            tracing::warn!(%error, ?statement, "can't ask the kernel what it supports");
+            false
+        }
+    };
+    !model.services.values().any(|it| it.syn_protection) || plan::SYN_PROTECTION_NEEDS.iter().all(&mut supports)
 }
 
 /// What a service offers.

@@ -6,6 +6,7 @@
 //!                └─ addresses4: VIP ─▶ undeclared (refused), or management-NAME ─▶ deliver4
 //! nat postrouting ── full NAT, masquerade, hairpin                           (only where configured)
 //! filter forward  ── packets of no connection                                 (only where configured)
+//! filter prerouting, input, output; nat output ── SYN protection             (only where configured)
 //! ```
 //!
 //! Nat chains see a connection's first packet only, so established traffic meets none of this. A service is one
@@ -20,6 +21,7 @@ mod service;
 mod skeleton;
 mod source;
 mod strays;
+mod synproxy;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ pub use layout::Layout;
 pub use pick::slot as next_slot;
 pub use service::service;
 pub use skeleton::skeleton;
+pub use synproxy::NEEDS as SYN_PROTECTION_NEEDS;
 
 use crate::ids::Registry;
 use crate::model::{Model, Network, Node, Service};

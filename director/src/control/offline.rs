@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
-use crate::dataplane::{Dataplane, Kernel};
+use crate::dataplane::{self, Dataplane, Kernel};
 use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
@@ -66,7 +66,7 @@ pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     let mut registry = Registry::default();
     registry.assign(&configuration.model)?;
     let offers = offers(&configuration.model, &VerdictMap::new(), &Overrides::new());
-    Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default())))
+    Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default(), true)))
 }
 
 /// What `configuration` would change in the kernel, with the numbers, overrides and failed probes that the
@@ -78,7 +78,9 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let (memory, remembered) = Memory::open(state_dir)?;
     let mut registry = remembered.registry;
     registry.assign(&configuration.model)?;
-    let observed = NftKernel::open()?.observe()?;
+    let mut kernel = NftKernel::open()?;
+    let observed = kernel.observe()?;
+    let protects = dataplane::protects(&mut kernel, &configuration.model);
     let verdicts = verdicts(&configuration.model, memory.verdicts());
     let offers = offers(&configuration.model, &verdicts, memory.overrides());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
@@ -86,7 +88,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let managed = configuration.model.kernel.manage;
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {
-        ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed)),
+        ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed, protects)),
         addresses: address::plan(&wanted, &present, memory.addresses()),
         settings: settings.into_iter().filter(|setting| managed && setting.deviates()).collect(),
     })
@@ -132,10 +134,14 @@ fn ruleset(
     registry: &Registry,
     offers: &Offers,
     observed: &Observed,
+    protects: bool,
 ) -> Ruleset {
     let slots = |(name, service)| plan::slot_count(service, offers.get(name).unwrap_or(Offer::nothing()));
     let slots = configuration.model.services.iter().map(slots).sum();
     let mut layout = Layout::new(&configuration.model, slots, None);
+    if !protects {
+        layout.leave_unprotected();
+    }
     layout.adopt(observed);
     plan::ruleset(&layout, &configuration.model, &configuration.node, registry, offers)
 }

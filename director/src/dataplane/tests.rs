@@ -11,6 +11,7 @@ use director_nft::ir::Datum;
 struct FakeKernel {
     fake: Fake,
     refuse: bool,
+    without_synproxy: bool,
     applied: usize,
     observed: usize,
     packets: BTreeMap<Key, u64>,
@@ -45,6 +46,10 @@ impl Kernel for FakeKernel {
         let asked = |key: &Key| keys.is_none_or(|keys| keys.contains(key));
         let counted = self.packets.iter().filter(|(key, _)| map == "dests4" && asked(key));
         Ok(counted.map(|(key, packets)| (key.clone(), *packets)).collect())
+    }
+
+    fn supports(&mut self, statement: &Statement) -> Result<bool, FakeKernelError> {
+        Ok(!self.without_synproxy || !matches!(statement, Statement::Synproxy(_)))
     }
 
     fn entries(&mut self, _: &str) -> Result<BTreeMap<u32, u64>, FakeKernelError> {
@@ -253,6 +258,28 @@ fn counts_go_on_after_somebody_else_removed_everything() {
     running.dataplane.count(&mut running.connections).unwrap();
     let id = registry.server("s1", "a").unwrap().get();
     assert_eq!(running.connections.total(id), 16, "the new element counts from zero");
+}
+
+#[test]
+fn a_kernel_without_a_syn_proxy_runs_services_unprotected_and_says_so() {
+    let text = text(2);
+    let guarded = text.replace("{tcp: 1},", "{tcp: 1}, syn_protection: true,");
+    for without_synproxy in [false, true] {
+        let mut registry = Registry::default();
+        let (plain, guarded) = (wanted(&text, &mut registry), wanted(&guarded, &mut registry));
+        let mut running = Running::on(FakeKernel { without_synproxy, ..FakeKernel::default() });
+        running.sync(&plain).unwrap();
+        assert!(!running.dataplane.unprotected(), "nobody has asked for it");
+        running.sync(&guarded).unwrap();
+        assert_eq!(running.dataplane.unprotected(), without_synproxy);
+        assert_eq!(running.dataplane.kernel.fake.ruleset().chains.contains_key("raw"), !without_synproxy);
+        running.sync(&weighted(&guarded, 2)).unwrap();
+        running.dataplane.distrust();
+        assert_eq!(running.sync(&weighted(&guarded, 2)).unwrap().operations, 0, "nothing is amiss");
+        assert_eq!(running.dataplane.unprotected(), without_synproxy);
+        running.sync(&plain).unwrap();
+        assert!(!running.dataplane.unprotected());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The ruleset in the kernel, over netlink.
 
 use crate::dataplane::Kernel;
-use director_nft::ir::{Datum, Key};
+use director_nft::ir::{Datum, Key, Statement};
 use director_nft::netlink::{Error, Events, Nft};
 use director_nft::observed::Observed;
 use director_nft::transaction::Transaction;
@@ -54,6 +54,10 @@ impl Kernel for NftKernel {
             None => self.0.counters(map)?,
         };
         Ok(counters.into_iter().map(|(key, counter)| (key, counter.packets)).collect())
+    }
+
+    fn supports(&mut self, statement: &Statement) -> Result<bool, Error> {
+        self.0.supports(statement)
     }
 
     fn entries(&mut self, map: &str) -> Result<BTreeMap<u32, u64>, Error> {

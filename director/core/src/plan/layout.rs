@@ -1,7 +1,7 @@
 //! Which maps and chains a model needs, and how large the maps are.
 
-use super::limit;
-use super::names::{FAMILIES, FamilyNames, LIMITED, Profile, SLOTS, SOURCES};
+use super::names::{FAMILIES, FLOODED, FamilyNames, LIMITED, Profile, SLOTS, SOURCES};
+use super::{limit, synproxy};
 use crate::model::{Model, PortMap, Service};
 use crate::pool::needs_loads;
 use director_nft::ir::{DataType, EventMask, Map, MapData, MapSpec, Ruleset, Statement};
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Smallest size of a map: room to grow without being made anew.
 const SMALLEST: usize = 512;
 
-/// How often the kernel frees persistence entries that timed out.
+/// How often the kernel frees persistence entries and buckets that timed out.
 const GC_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The maps of a model, and the shared chains it needs.
@@ -25,6 +25,8 @@ pub struct Layout {
     profiles: BTreeSet<Profile>,
     /// Somebody has to know of connections as they come and go.
     listens: bool,
+    /// Sets of buckets for rate limits, by name: whether they are for IPv6.
+    buckets: BTreeMap<String, bool>,
 }
 
 impl Layout {
@@ -32,8 +34,12 @@ impl Layout {
     /// than `previous` has them, so that a shrinking model changes nothing.
     #[must_use]
     pub fn new(model: &Model, slots: usize, previous: Option<&Self>) -> Self {
-        let listens = model.services.values().any(needs_loads);
-        let mut layout = Self { specs: BTreeMap::new(), profiles: BTreeSet::new(), listens };
+        let mut layout = Self {
+            specs: BTreeMap::new(),
+            profiles: BTreeSet::new(),
+            listens: model.services.values().any(needs_loads),
+            buckets: BTreeMap::new(),
+        };
         for names in &FAMILIES {
             layout.family(model, names);
         }
@@ -46,11 +52,25 @@ impl Layout {
         if full_nat > 0 {
             layout.add(SOURCES, &[DataType::Mark], MapData::Verdict, full_nat);
         }
+        let shielded = model.services.values().filter(|service| synproxy::wanted(service)).count();
+        if shielded > 0 {
+            layout.specs.insert(FLOODED, synproxy::memory(&[DataType::Mark]));
+        }
         layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
         if let Some(previous) = previous {
             layout.keep_sizes(|map| previous.specs.get(map));
         }
         layout
+    }
+
+    /// Leaves SYN protection out: the kernel has no SYN proxy.
+    pub fn leave_unprotected(&mut self) {
+        let ours = |names: &FamilyNames| {
+            [names.shields, names.shield_ranges, names.handshakes, names.proofs, names.proven]
+        };
+        for map in FAMILIES.iter().flat_map(ours).chain([FLOODED]) {
+            self.specs.remove(map);
+        }
     }
 
     /// Keeps the sizes of maps that are there already: making a map anew loses its counters.
@@ -72,8 +92,7 @@ impl Layout {
 
     /// Names of the maps that hold persistence entries.
     pub fn persistence_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let entries = |spec: &MapSpec| spec.dynamic && spec.data != MapData::None;
-        self.specs.iter().filter(move |(_, spec)| entries(spec)).map(|(name, _)| *name)
+        FAMILIES.iter().map(|names| names.persist).filter(|map| self.has(map))
     }
 
     /// Sets which events conntrack tells of a service's connections (`None`: of a management address's). Nothing while
@@ -102,7 +121,12 @@ impl Layout {
             .specs
             .iter()
             .map(|(name, spec)| ((*name).to_owned(), Map { spec: spec.clone(), elements: BTreeMap::new() }));
-        Ruleset { chains: BTreeMap::new(), maps: maps.collect() }
+        let buckets = self.buckets.iter().map(|(name, ipv6)| {
+            let key = [address_type(*ipv6), DataType::Mark];
+            let spec = dynamic(&key, &[], limit::MAX_CLIENTS, GC_INTERVAL);
+            (name.clone(), Map { spec, elements: BTreeMap::new() })
+        });
+        Ruleset { chains: BTreeMap::new(), maps: maps.chain(buckets).collect() }
     }
 
     fn family(&mut self, model: &Model, names: &FamilyNames) {
@@ -111,16 +135,10 @@ impl Layout {
         if needs.addresses == 0 {
             return;
         }
-        let address = if names.ipv6 { DataType::Ipv6Addr } else { DataType::Ipv4Addr };
+        let address = address_type(names.ipv6);
         self.add(names.vips, &[address, InetProto, InetService], MapData::Verdict, needs.ports);
         if needs.ranges {
-            let spec = MapSpec {
-                key: vec![address, InetProto, InetService],
-                data: MapData::Verdict,
-                interval: true,
-                ..MapSpec::default()
-            };
-            self.specs.insert(names.ranges, spec);
+            self.specs.insert(names.ranges, ranges(address, MapData::Verdict));
         }
         self.add(names.addresses, &[address], MapData::Verdict, needs.addresses);
         self.add(names.dests, &[Mark], MapData::Values(vec![address]), needs.dests);
@@ -130,27 +148,21 @@ impl Layout {
             self.add(names.port_dests, &[Mark, InetService], data, needs.port_dests);
             self.count(names.port_dests);
         }
-        if needs.limited {
-            let spec = MapSpec {
-                key: vec![address, Mark],
-                dynamic: true,
-                timeout: true,
-                gc_interval: Some(GC_INTERVAL),
-                size: Some(limit::MAX_CLIENTS),
-                ..MapSpec::default()
-            };
-            self.specs.insert(names.limits, spec);
+        self.buckets.extend(needs.buckets.into_iter().map(|name| (name, names.ipv6)));
+        if needs.shielded > 0 {
+            let mark = MapData::Values(vec![Mark]);
+            self.add(names.shields, &[address, InetProto, InetService], mark.clone(), needs.shields);
+            if needs.shield_ranges {
+                self.specs.insert(names.shield_ranges, ranges(address, mark));
+            }
+            self.specs.insert(names.handshakes, synproxy::memory(&[address, InetService, Mark]));
+            self.add(names.proven, &[Mark], MapData::Verdict, needs.shielded);
+        }
+        if needs.proofs > 0 {
+            self.add(names.proofs, &[Mark], MapData::Verdict, needs.proofs);
         }
         if !needs.profiles.is_empty() {
-            let spec = MapSpec {
-                key: vec![address, Mark],
-                data: MapData::Values(vec![Mark]),
-                dynamic: true,
-                timeout: true,
-                gc_interval: Some(GC_INTERVAL),
-                size: Some(model.persistence_limit),
-                ..MapSpec::default()
-            };
+            let spec = dynamic(&[address, Mark], &[Mark], model.persistence_limit, GC_INTERVAL);
             self.specs.insert(names.persist, spec);
             self.profiles.extend(needs.profiles);
             self.add(names.overflow, &[Mark], MapData::Verdict, needs.persistent);
@@ -188,7 +200,11 @@ struct Needs {
     port_dests: usize,
     persistent: usize,
     profiles: BTreeSet<Profile>,
-    limited: bool,
+    buckets: BTreeSet<String>,
+    shielded: usize,
+    shields: usize,
+    shield_ranges: bool,
+    proofs: usize,
 }
 
 impl Needs {
@@ -211,13 +227,42 @@ impl Needs {
             if mapped {
                 needs.port_dests += service.servers.len() * distinct_ports(service).len();
             }
-            needs.limited |= service.rate_limit.is_some();
+            needs.buckets.extend(service.rate_limit.map(|limit| limit::buckets(ipv6, limit)));
+            if synproxy::wanted(service) {
+                needs.shielded += 1;
+                needs.shields += vips * single;
+                needs.shield_ranges |= single < service.ports.len();
+                needs.proofs += usize::from(service.rate_limit.is_some());
+            }
             if let Some(persistence) = service.persistence {
                 needs.persistent += 1;
                 needs.profiles.insert(Profile::of(persistence, ipv6, mapped));
             }
         }
         needs
+    }
+}
+
+fn address_type(ipv6: bool) -> DataType {
+    if ipv6 { DataType::Ipv6Addr } else { DataType::Ipv4Addr }
+}
+
+/// A map by VIP, protocol and range of ports.
+fn ranges(address: DataType, data: MapData) -> MapSpec {
+    let key = vec![address, DataType::InetProto, DataType::InetService];
+    MapSpec { key, data, interval: true, ..MapSpec::default() }
+}
+
+/// A map that packets fill, or a set if it leads to nothing.
+pub(super) fn dynamic(key: &[DataType], data: &[DataType], size: u32, gc_interval: Duration) -> MapSpec {
+    MapSpec {
+        key: key.to_vec(),
+        data: if data.is_empty() { MapData::None } else { MapData::Values(data.to_vec()) },
+        dynamic: true,
+        timeout: true,
+        gc_interval: Some(gc_interval),
+        size: Some(size),
+        ..MapSpec::default()
     }
 }
 

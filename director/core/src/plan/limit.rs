@@ -1,4 +1,7 @@
 //! How fast one client may open connections to a service: a token bucket a client.
+//!
+//! A bucket keeps the rate it was made with. So every rate has a set of its own, which services share: who gets
+//! another rate gets other buckets.
 
 use super::names::{FamilyNames, LIMITED, OVER_LIMIT};
 use super::skeleton::{insert, saddr};
@@ -15,14 +18,26 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// What turns away a client that is over the limit: statements that go on for those that are not.
 pub(super) fn statements(names: &FamilyNames, limit: RateLimit) -> Vec<Statement> {
     let prefix = if names.ipv6 { limit.granularity_v6 } else { limit.granularity_v4 };
-    let rate = Rate { count: limit.connections.into(), per: unit(limit.per), burst: limit.burst };
+    let rate = rate(limit);
     let over = Statement::Limit {
-        map: names.limits.to_owned(),
+        map: buckets(names.ipv6, limit),
         key: vec![saddr(names.ipv6, prefix), Selector::MetaMark],
         timeout: Some(life(rate)),
         rate,
     };
     vec![over, Statement::Vmap { key: vec![Selector::MetaMark], map: LIMITED.to_owned() }]
+}
+
+/// Name of the set with the buckets of a rate.
+pub(super) fn buckets(ipv6: bool, limit: RateLimit) -> String {
+    let RateLimit { connections, per, burst, .. } = limit;
+    let unit = match per {
+        RateUnit::Second => "second",
+        RateUnit::Minute => "minute",
+        RateUnit::Hour => "hour",
+        RateUnit::Day => "day",
+    };
+    format!("limits{}-{connections}-per-{unit}-burst-{burst}", if ipv6 { 6 } else { 4 })
 }
 
 /// The element that leads those over the limit away, and counts them.
@@ -41,11 +56,12 @@ fn life(rate: Rate) -> Duration {
     Duration::from_secs(bucket.as_secs().saturating_add(1)).min(LONGEST)
 }
 
-fn unit(unit: RateUnit) -> ir::RateUnit {
-    match unit {
+fn rate(limit: RateLimit) -> Rate {
+    let per = match limit.per {
         RateUnit::Second => ir::RateUnit::Second,
         RateUnit::Minute => ir::RateUnit::Minute,
         RateUnit::Hour => ir::RateUnit::Hour,
         RateUnit::Day => ir::RateUnit::Day,
-    }
+    };
+    Rate { count: limit.connections.into(), per, burst: limit.burst }
 }

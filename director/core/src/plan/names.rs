@@ -22,8 +22,16 @@ pub(super) struct FamilyNames {
     pub(super) persist: &'static str,
     /// Mark of a persistent service to where its clients go that find no room in `persist`.
     pub(super) overflow: &'static str,
-    /// Client . mark to its bucket of connections.
-    pub(super) limits: &'static str,
+    /// VIP . port of a service with SYN protection to its mark.
+    pub(super) shields: &'static str,
+    /// The same for port ranges.
+    pub(super) shield_ranges: &'static str,
+    /// Client . port . mark of those that have sent a SYN, to the mark.
+    pub(super) handshakes: &'static str,
+    /// Mark of a service to its limit for clients that finish a handshake.
+    pub(super) proofs: &'static str,
+    /// Mark of a service to the chain for clients that have finished it.
+    pub(super) proven: &'static str,
     /// Slot to destination to address.
     pub(super) pick: &'static str,
     /// The same with port mapping.
@@ -45,7 +53,11 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         port_dests: "dests4-ports",
         persist: "persist4",
         overflow: "overflow4",
-        limits: "limits4",
+        shields: "shields4",
+        shield_ranges: "shields4-ranges",
+        handshakes: "handshakes4",
+        proofs: "proofs4",
+        proven: "proven4",
         pick: "pick4",
         pick_ports: "pick4-ports",
         deliver: "deliver4",
@@ -60,7 +72,11 @@ pub(super) const FAMILIES: [FamilyNames; 2] = [
         port_dests: "dests6-ports",
         persist: "persist6",
         overflow: "overflow6",
-        limits: "limits6",
+        shields: "shields6",
+        shield_ranges: "shields6-ranges",
+        handshakes: "handshakes6",
+        proofs: "proofs6",
+        proven: "proven6",
         pick: "pick6",
         pick_ports: "pick6-ports",
         deliver: "deliver6",
@@ -76,6 +92,8 @@ pub(super) const LIMITED: &str = "limited";
 pub(super) const OVER_LIMIT: &str = "over-limit";
 /// Mark of a service with full NAT to where its connections get another source.
 pub(super) const SOURCES: &str = "sources";
+/// Marks of services that get more SYNs than can be remembered.
+pub(super) const FLOODED: &str = "flooded";
 /// Gives connections of services with full NAT their source.
 pub(super) const FULL_NAT: &str = "full-nat";
 /// Refuses what no server can be found for.
@@ -122,6 +140,16 @@ impl Profile {
 /// Chain of a service in a family.
 pub(super) fn service_chain(service: &str, ipv6: bool) -> String {
     format!("svc-{service}-{}", if ipv6 { 6 } else { 4 })
+}
+
+/// Chain of a service in a family that limits clients ahead of the SYN proxy and without it.
+pub(super) fn limit_chain(service: &str, ipv6: bool) -> String {
+    format!("limit-{service}-{}", if ipv6 { 6 } else { 4 })
+}
+
+/// Chain of a service in a family behind its limit.
+pub(super) fn proven_chain(service: &str, ipv6: bool) -> String {
+    format!("proven-{service}-{}", if ipv6 { 6 } else { 4 })
 }
 
 /// Chain of a management address.

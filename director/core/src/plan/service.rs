@@ -3,11 +3,11 @@
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
-use super::{limit, pick, slot_owners};
+use super::{limit, pick, slot_owners, synproxy};
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
-use director_nft::ir::{Chain, Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
+use director_nft::ir::{Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
 /// parts of one service differ by elements and rules only.
@@ -20,8 +20,10 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
         let slots = slots(&mut part, names, service, registry, offer);
         destinations(&mut part, names, service, registry, offer);
         overflow(&mut part, names, service);
-        let rules = rules(layout, names, service, slots);
-        part.chains.insert(service_chain(&service.name, names.ipv6), Chain { base: None, rules });
+        let serves = slots.is_some_and(|(_, count)| count > 0);
+        let shielded = synproxy::shield(&mut part, layout, names, service, serves);
+        let rules = rules(layout, names, service, slots, shielded);
+        synproxy::chains(&mut part, names, service, rules, shielded);
     }
     part
 }
@@ -41,7 +43,7 @@ fn ports(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
     }
 }
 
-fn vip_key(vip: Datum, range: PortRange) -> Key {
+pub(super) fn vip_key(vip: Datum, range: PortRange) -> Key {
     let port = if range.first == range.last {
         KeyPart::Value(Datum::Port(range.first))
     } else {
@@ -116,7 +118,14 @@ fn overflow(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
     }
 }
 
-fn rules(layout: &Layout, names: &FamilyNames, service: &Service, slots: Option<SlotRange>) -> Vec<Rule> {
+/// What leads to a server. `shielded`: its limit has a chain of its own.
+fn rules(
+    layout: &Layout,
+    names: &FamilyNames,
+    service: &Service,
+    slots: Option<SlotRange>,
+    shielded: bool,
+) -> Vec<Rule> {
     let mapped = maps_ports(service);
     let profile = service.persistence.map(|persistence| Profile::of(persistence, names.ipv6, mapped));
     let next = match (&profile, mapped) {
@@ -144,7 +153,7 @@ fn rules(layout: &Layout, names: &FamilyNames, service: &Service, slots: Option<
     let mut rule = |statements: Vec<Statement>, comment: &str| {
         rules.push(commented([std::mem::take(&mut first), statements].concat(), comment));
     };
-    if let Some(limit) = service.rate_limit {
+    if let Some(limit) = service.rate_limit.filter(|_| !shielded) {
         rule(limit::statements(names, limit), &format!("{}: clients over the rate limit", service.name));
     }
     if let Some(profile) = profile {

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::names::{self, FAMILIES, FamilyNames, LIMITED, NO_SERVER, OVER_LIMIT, Profile, SLOTS, UNDECLARED};
-use super::{source, strays};
+use super::{source, strays, synproxy};
 use crate::ids::Registry;
 use crate::model::{Model, Node, Protocol};
 use director_nft::ir::{
@@ -20,6 +20,7 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
     base_chain(&mut ruleset, "prerouting", (ChainKind::Nat, Hook::Prerouting, -100), prerouting);
     source::translation(&mut ruleset, layout, model, node);
     strays::refusal(&mut ruleset, model, node);
+    synproxy::skeleton(&mut ruleset, layout, node);
     chain(&mut ruleset, NO_SERVER, refusal("no server"));
     chain(&mut ruleset, UNDECLARED, refusal("undeclared port of a VIP"));
     if layout.has(LIMITED) {

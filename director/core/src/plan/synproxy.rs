@@ -1,0 +1,247 @@
+//! SYN protection: the director finishes a client's handshake itself, by cookie, and calls the server only then.
+//!
+//! ```text
+//! filter prerouting ── a client's SYN to a protected port stays untracked ─▶ the director itself
+//! filter input      ── handshake4: SYN ─▶ SYN/ACK with a cookie; its ACK ─▶ proof4 ─▶ the kernel's own SYN
+//! nat output        ── that SYN ─▶ proven4 ─▶ svc-NAME-4 ─▶ dnat, as any other service's
+//! ```
+//!
+//! So a connection is tracked, scheduled and counted when its client has proved that it is there. What clients send
+//! is answered by what the kernel can tell of it: a packet of no connection may hold a cookie only where a SYN came
+//! lately, or where there are more SYNs than `handshakes4` can hold. All others get a RST: else clients of a dead
+//! server would wait in vain, since a cookie that does not hold is dropped in silence.
+//!
+//! Only clients meet this: what comes from the private side, or begins here, is balanced without proof. So is a
+//! service that has no server: it refuses at once, and a client that has had its SYN/ACK would take no notice.
+
+use super::layout::{self, Layout};
+use super::limit;
+use super::names::{FAMILIES, FLOODED, FamilyNames, limit_chain, proven_chain, service_chain};
+use super::service::vip_key;
+use super::skeleton::{base_chain, chain, commented, datum, insert, saddr, set_meta_mark};
+use crate::model::{Node, Protocol, Service};
+use director_nft::ir::{
+    Chain, ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec,
+    MarkTarget, Match, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
+};
+use std::time::Duration;
+
+/// Most handshakes of each family that are remembered. Beyond it, every packet may hold a cookie.
+const MAX_HANDSHAKES: u32 = 65_536;
+
+/// From a SYN to the client's proof.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Chain that keeps SYNs out of connection tracking.
+const UNTRACKED: &str = "untracked";
+
+/// What the kernel must know.
+pub const NEEDS: [Statement; 3] = [Statement::Notrack, proxy(false), Statement::StripTimestamp];
+
+/// What clients are told in the server's place: what Linux and Windows servers say on a wire of 1500 bytes.
+const fn proxy(ipv6: bool) -> Statement {
+    let mss = if ipv6 { 1440 } else { 1460 };
+    Statement::Synproxy(Synproxy { mss, wscale: 7, timestamp: true, sack_perm: true })
+}
+
+/// True if the service asks for protection, and has a port that can be protected.
+pub(super) fn wanted(service: &Service) -> bool {
+    service.syn_protection && service.ports.iter().any(|range| range.protocol == Protocol::Tcp)
+}
+
+/// A map that remembers SYNs to a mark. What timed out takes up room until it is freed.
+pub(super) fn memory(key: &[DataType]) -> MapSpec {
+    layout::dynamic(key, &[DataType::Mark], MAX_HANDSHAKES, HANDSHAKE)
+}
+
+/// The chains that all protected services share.
+pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
+    let families: Vec<&FamilyNames> = FAMILIES.iter().filter(|names| layout.has(names.shields)).collect();
+    if families.is_empty() {
+        return;
+    }
+    let (private, public) = (&node.private.interface, &node.public.interface);
+    // With one interface for both, a real server is a client as any other.
+    let outside = Match::InputInterface { negate: true, name: private.clone() };
+    let outside = (private != public).then_some(Statement::Match(outside));
+    let arriving = |statements: Vec<Statement>, comment| {
+        commented(outside.iter().cloned().chain(statements).collect(), comment)
+    };
+    let maps = || families.iter().flat_map(|names| shields(layout, names).map(move |map| (*names, map)));
+
+    let syn = arriving(vec![is_syn(), goto(UNTRACKED)], "SYNs of clients");
+    base_chain(ruleset, "raw", (ChainKind::Filter, Hook::Prerouting, -300), vec![syn]);
+    let untracked = maps().map(|(names, map)| {
+        commented(vec![mark_by(&called(names), map), Statement::Notrack], "to a protected port")
+    });
+    chain(ruleset, UNTRACKED, untracked.collect());
+
+    let input = maps().map(|(names, map)| {
+        let states = Statement::Match(Match::CtState(CtStates::INVALID | CtStates::UNTRACKED));
+        let handshake = goto(&handshake_chain(names));
+        arriving(
+            vec![states, mark_by(&called(names), map), handshake],
+            "of no connection to a protected port",
+        )
+    });
+    base_chain(ruleset, "input", (ChainKind::Filter, Hook::Input, 0), input.collect());
+    for names in &families {
+        chain(ruleset, &handshake_chain(names), handshake(names));
+        chain(ruleset, &proof_chain(names), proof(layout, names));
+    }
+
+    let ends = maps().map(|(names, map)| {
+        let flags = Match::TcpFlags {
+            mask: TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK,
+            value: TcpFlags::ACK,
+            negate: false,
+        };
+        let mut statements = vec![Statement::Match(Match::CtStatusDnat), Statement::Match(flags)];
+        // The kernel (6.18 and before) translates the time-stamp of this ACK twice, and recent servers ignore it.
+        statements.extend([mark_by(&called(names), map), Statement::StripTimestamp]);
+        commented(statements, "end of a handshake with a server")
+    });
+    // Before nat: the destination is the VIP as yet.
+    base_chain(ruleset, "output-filter", (ChainKind::Filter, Hook::Output, -150), ends.collect());
+    let proven = maps().map(|(names, map)| {
+        let proven = Statement::Vmap { key: vec![Selector::MetaMark], map: names.proven.to_owned() };
+        commented(vec![mark_by(&called(names), map), proven], "for clients that have proved themselves")
+    });
+    base_chain(ruleset, "output", (ChainKind::Nat, Hook::Output, -100), proven.collect());
+}
+
+/// Protects the service's ports if it wants that, the layout has the maps and `serves` says that it has a server.
+/// True if its chains must be ready for it, now or later.
+pub(super) fn shield(
+    part: &mut Ruleset,
+    layout: &Layout,
+    names: &FamilyNames,
+    service: &Service,
+    serves: bool,
+) -> bool {
+    if !wanted(service) || !layout.has(names.shields) {
+        return false;
+    }
+    let comment = Some(service.name.clone());
+    let mark = Datum::Mark(service.mark.get());
+    let tcp = service.ports.iter().filter(|range| serves && range.protocol == Protocol::Tcp);
+    for range in tcp {
+        for vip in service.vips.iter().filter(|vip| vip.is_ipv6() == names.ipv6) {
+            let map = if range.first == range.last { names.shields } else { names.shield_ranges };
+            let data = Some(ElementData::Values(vec![mark]));
+            insert(part, map, vip_key(datum(*vip), *range), Element { data, comment: comment.clone() });
+        }
+    }
+    let behind = if service.rate_limit.is_some() { proven_chain } else { service_chain };
+    let mut lead = |map, verdict| {
+        let data = Some(ElementData::Verdict(verdict));
+        insert(part, map, Key::of([mark]), Element { data, comment: comment.clone() });
+    };
+    lead(names.proven, Verdict::Goto(behind(&service.name, names.ipv6)));
+    if service.rate_limit.is_some() {
+        lead(names.proofs, Verdict::Jump(limit_chain(&service.name, names.ipv6)));
+    }
+    true
+}
+
+/// The chains of a service, of which `rules` lead to a server. With protection, who has proved itself has passed the
+/// limit before, and comes in behind it.
+pub(super) fn chains(
+    part: &mut Ruleset,
+    names: &FamilyNames,
+    service: &Service,
+    rules: Vec<Rule>,
+    shielded: bool,
+) {
+    let mut add = |name: String, rules| part.chains.insert(name, Chain { base: None, rules });
+    let own = service_chain(&service.name, names.ipv6);
+    let Some(limit) = service.rate_limit.filter(|_| shielded) else {
+        add(own, rules);
+        return;
+    };
+    let (limited, proven) = (limit_chain(&service.name, names.ipv6), proven_chain(&service.name, names.ipv6));
+    let mut statements = vec![set_meta_mark(service.mark.get())];
+    statements.extend(limit::statements(names, limit));
+    let comment = format!("{}: clients over the rate limit", service.name);
+    add(limited.clone(), vec![commented(statements, &comment)]);
+    let jump = Statement::Verdict(Verdict::Jump(limited));
+    add(own, vec![rule(vec![jump]), rule(vec![goto(&proven)])]);
+    add(proven, rules);
+}
+
+/// What becomes of a client's packets that belong to no connection. A full map ends the rule.
+fn handshake(names: &FamilyNames) -> Vec<Rule> {
+    let address = saddr(names.ipv6, if names.ipv6 { 128 } else { 32 });
+    let client = [address, Selector::ThSport, Selector::MetaMark];
+    let remember = |map: &str, key: &[Selector]| Statement::Update {
+        map: map.to_owned(),
+        key: key.to_vec(),
+        timeout: Some(HANDSHAKE),
+        data: Some(Selector::MetaMark),
+    };
+    let proof = || goto(&proof_chain(names));
+    vec![
+        commented(vec![is_syn(), remember(names.handshakes, &client), proxy(names.ipv6)], "SYN: cookie"),
+        commented(
+            vec![is_syn(), remember(FLOODED, &[Selector::MetaMark]), proxy(names.ipv6)],
+            "SYN, too many to remember: cookie",
+        ),
+        commented(vec![mark_by(&client, names.handshakes), proof()], "it has sent a SYN"),
+        commented(vec![mark_by(&[Selector::MetaMark], FLOODED), proof()], "it may have sent a SYN"),
+        commented(vec![is_tcp(), Statement::Reject(Reject::TcpReset)], "of no connection"),
+    ]
+}
+
+/// Checks a cookie, and calls the server if it holds.
+fn proof(layout: &Layout, names: &FamilyNames) -> Vec<Rule> {
+    let limits = Statement::Vmap { key: vec![Selector::MetaMark], map: names.proofs.to_owned() };
+    let limits = layout.has(names.proofs).then_some(rule(vec![limits]));
+    limits.into_iter().chain([rule(vec![proxy(names.ipv6)])]).collect()
+}
+
+/// The maps of protected ports that a family has.
+fn shields(layout: &Layout, names: &FamilyNames) -> impl Iterator<Item = &'static str> {
+    [names.shields, names.shield_ranges]
+        .into_iter()
+        .filter(|map| layout.has(map))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Goes on only if the key stands in the map, with the mark of its service.
+fn mark_by(key: &[Selector], map: &str) -> Statement {
+    let value = Expression::Map { key: key.to_vec(), map: map.to_owned() };
+    Statement::SetMark { target: MarkTarget::Meta, value }
+}
+
+/// VIP, protocol and port.
+fn called(names: &FamilyNames) -> [Selector; 3] {
+    let daddr = if names.ipv6 { Selector::Ip6Daddr } else { Selector::Ip4Daddr };
+    [daddr, Selector::L4Proto, Selector::ThDport]
+}
+
+fn is_syn() -> Statement {
+    let mask = TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
+    Statement::Match(Match::TcpFlags { mask, value: TcpFlags::SYN, negate: false })
+}
+
+fn is_tcp() -> Statement {
+    let value = Datum::Proto(Protocol::Tcp.number());
+    Statement::Match(Match::Value { selector: Selector::L4Proto, negate: false, value })
+}
+
+fn handshake_chain(names: &FamilyNames) -> String {
+    format!("handshake{}", if names.ipv6 { 6 } else { 4 })
+}
+
+fn proof_chain(names: &FamilyNames) -> String {
+    format!("proof{}", if names.ipv6 { 6 } else { 4 })
+}
+
+fn goto(chain: &str) -> Statement {
+    Statement::Verdict(Verdict::Goto(chain.to_owned()))
+}
+
+fn rule(statements: Vec<Statement>) -> Rule {
+    Rule { statements, comment: None }
+}
