@@ -8,6 +8,7 @@ mod attribute;
 mod batch;
 mod conntrack;
 mod constants;
+mod datagrams;
 mod datum;
 mod dynamic;
 mod element;

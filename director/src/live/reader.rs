@@ -44,7 +44,8 @@ struct Shared {
 
 impl Reader {
     pub(super) fn start(services: BTreeSet<ServiceNumber>) -> Result<Self, LiveError> {
-        let (events, conntrack) = (ConntrackEvents::open()?, Conntrack::open()?);
+        let (events, conntrack) =
+            (ConntrackEvents::open(DestinationId::FLAG, DestinationId::FLAG)?, Conntrack::open()?);
         let (stop, stopped) = UnixStream::pair().map_err(LiveError::Thread)?;
         let shared = Arc::new(Shared { tally: Mutex::new(Tally::new(services)), moved: Notify::new() });
         let mut thread = Thread { events, conntrack, stopped, shared: Arc::clone(&shared) };

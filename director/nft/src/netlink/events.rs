@@ -36,7 +36,7 @@ impl Events {
     pub fn open(ours: &Nft) -> Result<Self, Error> {
         let open = || {
             let socket = Socket::open()?;
-            socket.grow_receive(RECEIVE_BUFFER)?;
+            socket.set_receive(RECEIVE_BUFFER)?;
             socket.join(libc::NFNLGRP_NFTABLES)?;
             Ok(Self { socket, ours: ours.socket.port() })
         };

@@ -3,7 +3,7 @@
 //! The kernel answers requests while they are being sent, so the socket never blocks: an answer that is not there
 //! at once never comes.
 
-use super::attribute::{HEADER, Message, Messages, Writer};
+use super::attribute::{FAMILY_HEADER, HEADER, Message, Messages, Writer};
 use mnl::{Bus, Socket as Mnl};
 use std::io;
 use std::ops::ControlFlow;
@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 const RECEIVE: usize = 128 * 1024;
 /// Space that the kernel wants beside the data (`netlink_sendmsg` keeps 32 bytes back).
 const OVERHEAD: usize = 1024;
+
+/// Of the length and the type before an attribute's value.
+const ATTRIBUTE_HEADER: u32 = 4;
 
 /// A dump that something changed under.
 pub(super) const INTERRUPTED: i32 = libc::EINTR;
@@ -48,10 +51,50 @@ impl Socket {
         self.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group)
     }
 
-    /// Makes the receive buffer at least this large, or as large as allowed.
-    pub(super) fn grow_receive(&self, bytes: libc::c_int) -> io::Result<()> {
+    /// Makes the receive buffer this large, or as large as allowed.
+    pub(super) fn set_receive(&self, bytes: libc::c_int) -> io::Result<()> {
         self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
             .or_else(|_| self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
+    }
+
+    /// Lets the kernel drop messages whose attribute `kind`, a number, is not `value` in the bits of `mask`, before
+    /// they take room in the receive buffer. Those without the attribute are dropped.
+    #[expect(unsafe_code, reason = "no crate at hand attaches filters")]
+    pub(super) fn keep(&self, kind: u16, value: u32, mask: u32) -> io::Result<()> {
+        let attributes = u32::try_from(HEADER + FAMILY_HEADER).unwrap_or_default();
+        let find = (libc::SKF_AD_OFF + libc::SKF_AD_NLATTR).cast_unsigned();
+        let step = |code: u32, yes: u8, no: u8, k: u32| libc::sock_filter {
+            code: u16::try_from(code).unwrap_or_default(),
+            jt: yes,
+            jf: no,
+            k,
+        };
+        let mut program = [
+            step(libc::BPF_LD | libc::BPF_IMM, 0, 0, attributes),
+            step(libc::BPF_LDX | libc::BPF_IMM, 0, 0, kind.into()),
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, find),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 4, 0, 0),
+            step(libc::BPF_MISC | libc::BPF_TAX, 0, 0, 0),
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_IND, 0, 0, ATTRIBUTE_HEADER),
+            step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, mask),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, value),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        ];
+        let length = u16::try_from(program.len()).unwrap_or_default();
+        let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+        // SAFETY: the descriptor is open as long as `self` lives, and the kernel copies `len` steps of `program`.
+        let result = unsafe {
+            let size = size_of_val(&program).try_into().unwrap_or_default();
+            libc::setsockopt(
+                self.inner.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const program).cast(),
+                size,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// The number by which the kernel tells this socket from others of the namespace.
