@@ -1,10 +1,10 @@
 //! Schedulers that go by live connections.
 
-use lab::farm::VIP;
+use lab::farm::{VIP, VIP6};
 use lab::{Client, Director, Failure, Hold, Host, Lab, Result, Target, addresses, eventually};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -15,7 +15,7 @@ fn services(scheduler: &str, weights: [u16; 2]) -> String {
         "
         services:
           mail:
-            vip: 192.168.1.35
+            vips: [192.168.1.35, 'fd00:1::35']
             ports: {{ tcp: 25 }}
             scheduler: {scheduler}
             servers: {{ exchange1: {{ weight: {first} }}, exchange2: {{ weight: {second} }} }}
@@ -28,7 +28,11 @@ fn services(scheduler: &str, weights: [u16; 2]) -> String {
 }
 
 fn mail() -> Target {
-    Target::new(SocketAddr::new(VIP, 25))
+    mail_at(VIP)
+}
+
+fn mail_at(vip: IpAddr) -> Target {
+    Target::new(SocketAddr::new(vip, 25))
 }
 
 /// The servers, by their numbers in the service, that have slots of the first service.
@@ -61,11 +65,11 @@ fn hold_on_first(client: &Client, director: &Director, count: usize) -> Result<H
 
 #[test]
 fn new_connections_go_where_there_are_fewer_and_come_back_when_there_are_no_more() {
-    for (scheduler, weights) in [("lc", [1, 9]), ("wlc", [3, 3]), ("sed", [2, 2])] {
+    for (scheduler, weights, vip) in [("lc", [1, 9], VIP), ("wlc", [3, 3], VIP6), ("sed", [2, 2], VIP)] {
         lab::test(|| {
             let (lab, director, _servers) = Lab::exchange()?.serve(&services(scheduler, weights))?;
             let held = hold_on_first(lab.client(), &director, 20)?;
-            let tally = lab.client().hold(&mail(), 15)?;
+            let tally = lab.client().hold(&mail_at(vip), 15)?;
             assert_eq!(tally.so_far().by("exchange2"), 15, "{scheduler}: {}", tally.so_far());
             assert_eq!(held.stop()?.failed(), 0);
             next_go_to(director.host(), &[1])?;
@@ -157,6 +161,28 @@ fn what_the_kernel_could_not_tell_is_counted_anew() {
         director.signal(Signal::SIGCONT)?;
         next_go_to(director.host(), &[1, 2])?;
         assert!(director.log().contains("counting all connections anew"), "{}", director.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_at_its_threshold_gets_no_more_until_it_is_below_the_lower_one() {
+    lab::test(|| {
+        let (lab, director, _servers) = Lab::exchange()?.serve(
+            "
+            services:
+              mail:
+                vip: 192.168.1.35
+                ports: { tcp: 25 }
+                servers: { exchange1: { thresholds: { upper: 3, lower: 2 } }, exchange2: {} }
+            ",
+        )?;
+        let held = hold_on_first(lab.client(), &director, 3)?;
+        let tally = lab.client().visit(&mail(), 10)?;
+        assert_eq!((tally.by("exchange2"), tally.failed()), (10, 0), "{tally}");
+        assert_eq!(director.server("mail", "exchange1")?["state"], "overloaded");
+        assert_eq!(held.stop()?.failed(), 0);
+        next_go_to(director.host(), &[1, 2])?;
         Ok(())
     });
 }

@@ -23,10 +23,11 @@ const WARM: Duration = Duration::from_millis(150);
 enum Way {
     Routing,
     ByHand,
-    /// With an option of the service.
+    /// With an option of the service, and services beside it that nobody calls.
     Director {
         accounting: bool,
         option: &'static str,
+        beside: &'static str,
     },
 }
 
@@ -36,16 +37,20 @@ const BY_HAND: [(&str, Way); 2] = [("nft by hand", Way::ByHand), ("nft by hand, 
 /// What the kernel does in any case, and what accounting and persistence add.
 const WAYS: [(&str, Way); 5] = [
     ("plain routing", Way::Routing),
-    ("director, accounting off", Way::Director { accounting: false, option: "" }),
-    ("director", Way::Director { accounting: true, option: "" }),
-    ("director, persistence, accounting off", Way::Director { accounting: false, option: PERSISTENCE }),
-    ("director, persistence", Way::Director { accounting: true, option: PERSISTENCE }),
+    ("director, accounting off", director(false, "")),
+    ("director", director(true, "")),
+    ("director, persistence, accounting off", director(false, PERSISTENCE)),
+    ("director, persistence", director(true, PERSISTENCE)),
 ];
+
+const fn director(accounting: bool, option: &'static str) -> Way {
+    Way::Director { accounting, option, beside: "" }
+}
 
 const PERSISTENCE: &str = "persistence: { timeout: 10m }";
 
 /// Every way to choose a server, with accounting off.
-const SCHEDULERS: [(&str, Way); 9] = [
+const SCHEDULERS: [(&str, Way); 10] = [
     scheduler("wrr", "scheduler: wrr"),
     scheduler("random", "scheduler: random"),
     scheduler("sh", "scheduler: sh"),
@@ -53,12 +58,17 @@ const SCHEDULERS: [(&str, Way); 9] = [
     scheduler("dh", "scheduler: dh"),
     scheduler("fo", "scheduler: fo"),
     scheduler("wlc", "scheduler: wlc"),
+    ("wrr beside wlc", Way::Director { accounting: false, option: "", beside: COUNTING }),
     scheduler("wrr, persistence", PERSISTENCE),
     scheduler("wrr, rate limit not reached", "rate_limit: { connections: 1000000 }"),
 ];
 
+/// A service whose connections are counted.
+const COUNTING: &str =
+    "other: { vip: 192.168.1.35, ports: { tcp: 26 }, scheduler: wlc, servers: { exchange1: {}, exchange2: {} } }";
+
 const fn scheduler(name: &'static str, option: &'static str) -> (&'static str, Way) {
-    (name, Way::Director { accounting: false, option })
+    (name, director(false, option))
 }
 
 /// What was measured of a way.
@@ -160,7 +170,7 @@ impl Way {
                 host.set("net.netfilter.nf_conntrack_acct", "0")?;
                 baseline::balance_by_hand(host, VIP.into(), &[PORT], &SERVERS.map(IpAddr::from))?;
             }
-            Self::Director { accounting, option } => {
+            Self::Director { accounting, option, beside } => {
                 let configuration = lab.configuration(&format!(
                     "
                     services:
@@ -169,6 +179,7 @@ impl Way {
                         ports: {{ tcp: {PORT} }}
                         {option}
                         servers: {{ exchange1: {{}}, exchange2: {{}} }}
+                      {beside}
                     kernel: {{ accounting: {accounting} }}
                     "
                 ));
