@@ -1,8 +1,9 @@
 //! The farms: who stands on which network, with which addresses.
 
-use crate::{Client, Director, Host, Result, Server};
+use crate::{Client, Director, Host, Result, Server, eventually};
 use std::fmt::Write;
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// The namespace of both switches.
 pub(crate) const SWITCH: &str = "switch";
@@ -206,6 +207,20 @@ impl Lab {
         let servers = self.start_servers()?;
         let director = self.start_director("lb1", &self.configuration(rest))?;
         Ok((self, director, servers))
+    }
+
+    /// Waits until all that the real servers have sent is acknowledged: a late acknowledgement that meets a host
+    /// without its ruleset ends the connection.
+    ///
+    /// # Errors
+    /// It is not within 10 seconds.
+    pub fn settle(&self) -> Result<()> {
+        let acknowledged = |server: &Host| {
+            server.run("ss -Htin state established").is_ok_and(|sockets| !sockets.contains("unacked:"))
+        };
+        eventually(Duration::from_secs(10), "late acknowledgements have come", || {
+            self.servers.iter().all(acknowledged)
+        })
     }
 
     /// Starts the director binary on the host `name`, with that configuration, and waits until it serves.

@@ -119,6 +119,7 @@ fn counts_outlive_a_crash_and_a_flushed_ruleset() {
         let held = hold_on_first(lab.client(), &director, 9)?;
         // Without a ruleset the kernel resets connections that carry something.
         let quiet = held.quiet();
+        lab.settle()?;
         director.kill()?;
         director.host().run("nft flush ruleset")?;
         director.start()?;

@@ -41,12 +41,7 @@ fn repaired_with(
 
     let quiet = idle.then(|| hold.quiet());
     if idle {
-        eventually(LIMIT, "late acknowledgements have come", || {
-            let all_acknowledged = |server: &Host| {
-                server.run("ss -Htin state established").is_ok_and(|sockets| !sockets.contains("unacked:"))
-            };
-            lab.servers().iter().all(all_acknowledged)
-        })?;
+        lab.settle()?;
     }
     damage(host)?;
     let lines = |text: &str| {

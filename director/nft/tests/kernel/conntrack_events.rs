@@ -200,6 +200,21 @@ fn counting_by_events_comes_to_what_the_table_holds() {
 }
 
 #[test]
+fn a_rule_may_want_events_where_none_are_made() {
+    in_namespace(|| {
+        drop(loaded(&marking(None)));
+        std::fs::write("/proc/sys/net/netfilter/nf_conntrack_events", "0").unwrap();
+        let mut events = ConntrackEvents::open().unwrap();
+        talk();
+        assert_eq!(told(&mut events), []);
+        run("nft", &["delete", "table", "inet", "director"]);
+        drop(loaded(&marking(Some(EventMask::NEW))));
+        talk();
+        assert!(matches!(told(&mut events)[..], [ConntrackEvent::New(_)]));
+    });
+}
+
+#[test]
 fn what_is_lost_is_told_and_all_is_told_again_once_all_is_read() {
     in_namespace(|| {
         drop(loaded(&marking(MARK, None)));

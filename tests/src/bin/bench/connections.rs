@@ -64,8 +64,7 @@ const SCHEDULERS: [(&str, Way); 10] = [
 ];
 
 /// A service whose connections are counted.
-const COUNTING: &str =
-    "other: { vip: 192.168.1.35, ports: { tcp: 26 }, scheduler: wlc, servers: { exchange1: {}, exchange2: {} } }";
+const COUNTING: &str = "other: { vip: 192.168.1.35, ports: { tcp: 26 }, scheduler: wlc, servers: { exchange1: {}, exchange2: {} } }";
 
 const fn scheduler(name: &'static str, option: &'static str) -> (&'static str, Way) {
     (name, director(false, option))
