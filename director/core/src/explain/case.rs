@@ -126,6 +126,9 @@ impl Case<'_> {
             && let Some(server) = self.service.servers.get(*owner)
         {
             let text = match shares.len() {
+                1 if self.service.scheduler.counts_connections() => {
+                    format!("{scheduler}: by their connections, {owner} gets the next one")
+                }
                 1 => format!("{scheduler}: {owner} is the only one that takes new connections"),
                 _ => format!("{scheduler}: the hash says slot {slot} of {slots}, which is {owner}'s"),
             };
