@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::figures::{Samples, print_table};
 use crate::hammer::{Count, Sink, hammer};
 
+use lab::farm::without_server;
 use lab::{Director, Host, Lab, baseline};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -182,6 +183,10 @@ impl Way {
                     kernel: {{ accounting: {accounting} }}
                     "
                 ));
+                // Two of the lab's servers are for others to use.
+                let names = lab.servers().iter().skip(SERVERS.len()).map(Host::name);
+                let configuration =
+                    names.fold(configuration, |configuration, name| without_server(&configuration, name));
                 return Ok(Some(lab.start_director(host.name(), &configuration)?));
             }
         }
