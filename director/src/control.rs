@@ -387,6 +387,7 @@ impl Control {
         self.count();
         self.save_traffic();
         if !self.options.flush_on_exit {
+            self.let_go();
             tracing::info!("stopping; the data plane stays in place");
             return;
         }

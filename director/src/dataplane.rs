@@ -319,7 +319,8 @@ pub fn protects<K: Kernel>(kernel: &mut K, model: &Model) -> bool {
             false
         }
     };
-    !model.services.values().any(|it| it.syn_protection) || plan::SYN_PROTECTION_NEEDS.iter().all(&mut supports)
+    !model.services.values().any(|it| it.syn_protection)
+        || plan::SYN_PROTECTION_NEEDS.iter().all(&mut supports)
 }
 
 /// What a service offers.

@@ -45,7 +45,7 @@ pub fn due(overrides: &Overrides, pools: &Pools, now: u64) -> BTreeSet<String> {
 impl Situation<'_> {
     /// Decides for one service.
     pub fn offer(&self, service: &Service, pools: &mut Pools) -> Offer {
-        let (no_overrides, no_demand) = (BTreeMap::new(), Demand::default());
+        let (no_overrides, no_demand) = (BTreeMap::new(), Demand::unknown());
         let health: BTreeMap<String, Health> = service
             .servers
             .values()

@@ -133,6 +133,22 @@ fn counts_outlive_a_crash_and_a_flushed_ruleset() {
 }
 
 #[test]
+fn a_director_that_stops_leaves_slots_by_weight() {
+    lab::test(|| {
+        let (lab, mut director, _servers) = Lab::exchange()?.serve(&services("wlc", [1, 1]))?;
+        let held = hold_on_first(lab.client(), &director, 9)?;
+        director.stop()?;
+        assert_eq!(owners(director.host())?, BTreeSet::from([1, 2]));
+        let tally = lab.client().visit(&mail(), 20)?;
+        assert_eq!([tally.by("exchange1"), tally.by("exchange2")], [10, 10], "{tally}");
+        director.start()?;
+        next_go_to(director.host(), &[2])?;
+        assert_eq!(held.stop()?.failed(), 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn connections_from_before_a_service_counted_are_counted_and_missed_when_they_are_gone() {
     lab::test(|| {
         let lab = Lab::exchange()?;

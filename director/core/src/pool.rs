@@ -41,6 +41,15 @@ pub struct Demand {
     pub expected: u32,
 }
 
+impl Demand {
+    /// What stands in for it while nobody counts: with very many connections to come, every scheduler spreads them by
+    /// weight.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { loads: BTreeMap::new(), expected: u32::MAX }
+    }
+}
+
 /// What is known of a service's servers, by name.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {

@@ -3,6 +3,7 @@
 use super::reconcile::Scope;
 use super::{Control, unix_now};
 use crate::live::PERIOD;
+use director_core::pool::Demand;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
@@ -62,6 +63,17 @@ impl Control {
             self.history.reconciled(&[error], None);
         }
         self.pace.made(now, Instant::now(), self.live.settles());
+    }
+
+    /// Deals slots by weight: nobody follows from now on, and the last decision may be that one server gets all.
+    pub(super) fn let_go(&mut self) {
+        self.demands.values_mut().for_each(|demand| demand.expected = Demand::unknown().expected);
+        self.decide(Scope::Services(&self.demands.keys().cloned().collect()), unix_now());
+        if !self.changed.is_empty()
+            && let Err(error) = self.reconcile_ruleset()
+        {
+            tracing::error!(%error, "new connections go where there were few when the director stopped");
+        }
     }
 
     /// Counts for the services that the configuration has now.

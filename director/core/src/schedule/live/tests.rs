@@ -71,6 +71,19 @@ fn ovf_fills_the_heaviest_then_the_next() {
 }
 
 #[test]
+fn all_of_them_go_by_weight_while_nobody_counts() {
+    let expected = crate::pool::Demand::unknown().expected;
+    for scheduler in [Scheduler::Wlc, Scheduler::Sed, Scheduler::Nq, Scheduler::Ovf] {
+        assert_eq!(active(scheduler, &[(1, 0), (1, 0), (2, 0), (4, 0)], expected), [8, 8, 16, 32]);
+    }
+    assert_eq!(
+        active(Scheduler::Wlc, &[(1, 900), (1, 0)], expected),
+        [32, 32],
+        "also if the loads are known"
+    );
+}
+
+#[test]
 fn few_connections_more_than_expected_flood_nobody() {
     let shares = active(Scheduler::Wlc, &[(1, 1000), (1, 999)], 1);
     assert!(shares[0] >= 30, "{shares:?}");
