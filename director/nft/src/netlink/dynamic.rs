@@ -1,7 +1,8 @@
 //! Elements that packets put into a map, and that user space lists, refreshes, pins, deletes and moves meanwhile.
 //!
-//! Packets add, refresh and delete such elements between any two requests of ours, so a change is sent as what
-//! probably fits; the kernel names every element that it does not fit, and those are sent otherwise.
+//! Packets add, refresh and delete such elements between any two requests of ours, so a change is sent as what fitted
+//! a moment ago, or probably fits; the kernel names every element that it does not fit, and those are sent otherwise.
+//! That costs all who change nf_tables a grace period of RCU, some milliseconds: to look before is cheaper.
 //!
 //! A rule's `update` does not see an element that a transaction is about to add or to delete (it asks for one that is
 //! active in both generations), and adds another one of that key: then there are two, the packet's before ours. So
@@ -25,6 +26,9 @@ use std::time::Duration;
 
 /// So many elements change at once: a refusal of each must fit the receive buffer.
 const CHUNK: usize = 200;
+
+/// So few are looked at before, as nobody knows yet whether they are there.
+const FEW: usize = 16;
 
 /// How often a chunk is sent because packets were quicker, before each of its elements is sent alone.
 const CHUNK_ATTEMPTS: u32 = 4;
@@ -62,8 +66,9 @@ pub enum Put {
 
 impl Nft {
     /// Hands over the elements of a map one by one, in no order, until `each` has seen enough. Memory does not grow
-    /// with their number; time does with its square, for the kernel begins each 32 KiB at the first element. While
-    /// others add or delete, an element may be missed or handed over twice.
+    /// with their number. Time does with its square, for the kernel begins each 32 KiB at the first element: 100,000 take
+    /// some tenths of a second, a million a minute. While others add or delete, an element may be missed or handed
+    /// over twice.
     ///
     /// It takes a socket of its own, in the network namespace that the calling thread has now.
     ///
@@ -128,16 +133,24 @@ impl Nft {
     pub fn put_dynamic(&mut self, map: &str, elements: &[DynamicElement], put: Put) -> Result<usize, Error> {
         let spec = self.specification(map)?;
         let mut count = 0;
-        // Neighbours are mostly alike: all new, or all known.
-        let mut step = Step::Add;
+        let mut look = put == Put::Replace || elements.len() <= FEW;
         for chunk in elements.chunks(CHUNK) {
-            let changes = chunk.iter().map(|element| Change::put(&spec, element, step)).collect();
-            let mut changes: Vec<Change> = valid(map, changes)?;
-            let made = self.settle(map, &mut changes, put)?;
-            step = changes.first().map_or(step, |change| change.step);
+            let mut changes = Vec::with_capacity(chunk.len());
+            for element in chunk {
+                let change = Change::put(&spec, element).map_err(|reason| invalid(map, reason))?;
+                let there = look && read::element(&mut self.socket, map, &spec, &element.key)?.is_some();
+                match (there, put) {
+                    (false, _) => changes.push(change),
+                    (true, Put::Replace) => changes.push(Change { step: Step::Replace, ..change }),
+                    (true, Put::OnlyMissing) => {}
+                }
+            }
+            let made = self.settle(map, changes, put)?;
             count += made;
-            if put == Put::Replace {
-                self.uncover(map, &spec, chunk)?;
+            match put {
+                Put::Replace => self.uncover(map, &spec, chunk)?,
+                // Neighbours are mostly alike.
+                Put::OnlyMissing => look = made < chunk.len(),
             }
         }
         Ok(count)
@@ -150,12 +163,16 @@ impl Nft {
     pub fn delete_dynamic(&mut self, map: &str, keys: &[Key]) -> Result<usize, Error> {
         let spec = self.specification(map)?;
         let mut count = 0;
+        let mut look = keys.len() <= FEW;
         for chunk in keys.chunks(CHUNK) {
-            let changes = chunk.iter().map(|key| Change::delete(&spec, key)).collect();
-            let changes = valid(map, changes)?;
-            count += self.settle(map, &mut changes.clone(), Put::Replace)?;
+            let mut deletions = self.deletions(map, &spec, chunk, look)?;
+            let mut made = self.settle(map, deletions, Put::Replace)?;
+            count += made;
+            look = made < chunk.len();
             for _ in 1..DUPLICATES {
-                if self.settle(map, &mut changes.clone(), Put::Replace)? == 0 {
+                deletions = self.deletions(map, &spec, chunk, true)?;
+                made = self.settle(map, deletions, Put::Replace)?;
+                if made == 0 {
                     break;
                 }
             }
@@ -163,17 +180,33 @@ impl Nft {
         Ok(count)
     }
 
-    /// Sends changes until they fit what is there; those that proved needless are taken out. How many were made.
-    fn settle(&mut self, map: &str, changes: &mut Vec<Change>, put: Put) -> Result<usize, Error> {
-        if let Some(made) = self.settle_within(CHUNK_ATTEMPTS, map, changes, put)? {
+    /// Deletions of these keys; if `look`, of those that are there.
+    fn deletions(
+        &mut self,
+        map: &str,
+        spec: &MapSpec,
+        keys: &[Key],
+        look: bool,
+    ) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        for key in keys {
+            let change = Change::delete(spec, key).map_err(|reason| invalid(map, reason))?;
+            if !look || read::element(&mut self.socket, map, spec, key)?.is_some() {
+                changes.push(change);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Sends changes until they fit what is there. How many were made; the others proved needless.
+    fn settle(&mut self, map: &str, mut changes: Vec<Change>, put: Put) -> Result<usize, Error> {
+        if let Some(made) = self.settle_within(CHUNK_ATTEMPTS, map, &mut changes, put)? {
             return Ok(made);
         }
         let mut made = 0;
-        for change in std::mem::take(changes) {
-            let mut alone = vec![change];
+        for change in changes {
             let busy = Error::Busy { attempts: ATTEMPTS };
-            made += self.settle_within(ATTEMPTS, map, &mut alone, put)?.ok_or(busy)?;
-            changes.append(&mut alone);
+            made += self.settle_within(ATTEMPTS, map, &mut vec![change], put)?.ok_or(busy)?;
         }
         Ok(made)
     }
@@ -217,8 +250,8 @@ impl Nft {
                 if attempts > ATTEMPTS {
                     return Err(Error::Busy { attempts });
                 }
-                let again = Change::put(spec, element, Step::ReplaceApart);
-                self.settle(map, &mut valid(map, vec![again])?, Put::Replace)?;
+                let change = Change::put(spec, element).map_err(|reason| invalid(map, reason))?;
+                self.settle(map, vec![Change { step: Step::ReplaceApart, ..change }], Put::Replace)?;
             }
         }
         Ok(())
@@ -320,13 +353,13 @@ struct Change {
 }
 
 impl Change {
-    fn put(spec: &MapSpec, element: &DynamicElement, step: Step) -> Result<Self, String> {
+    fn put(spec: &MapSpec, element: &DynamicElement) -> Result<Self, String> {
         let data = (spec.data != MapData::None).then(|| ElementData::Values(element.data.clone()));
         let (timeout, expires) = life(element);
         let mut item = Writer::default();
         let contents = Element { data, comment: None };
         element::write_living(&mut item, spec, &element.key, &contents, timeout, expires)?;
-        Ok(Self { item: item.written().to_vec(), step, ..Self::delete(spec, &element.key)? })
+        Ok(Self { item: item.written().to_vec(), step: Step::Add, ..Self::delete(spec, &element.key)? })
     }
 
     fn delete(spec: &MapSpec, key: &Key) -> Result<Self, String> {
@@ -361,10 +394,8 @@ fn living(spec: &MapSpec, read: ReadElement) -> DynamicElement {
     }
 }
 
-fn valid(map: &str, changes: Vec<Result<Change, String>>) -> Result<Vec<Change>, Error> {
-    let operation = || format!("changing elements of the map {map}");
-    let changes: Result<_, String> = changes.into_iter().collect();
-    changes.map_err(|reason| Error::Invalid { operation: operation(), reason })
+fn invalid(map: &str, reason: String) -> Error {
+    Error::Invalid { operation: format!("changing elements of the map {map}"), reason }
 }
 
 fn refused(map: &str, errno: i32) -> Error {

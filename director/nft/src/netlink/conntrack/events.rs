@@ -23,7 +23,7 @@ use crate::netlink::socket::Socket;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// Room for some 60,000 events, for the time in which nobody reads.
+/// Room for some 50,000 events, for the time in which nobody reads.
 const RECEIVE_BUFFER: libc::c_int = 32 * 1024 * 1024;
 
 /// Calls in one reading, 128 messages each: more than the buffer holds, so that what waited is read, and bounded.
@@ -84,7 +84,7 @@ impl ConntrackEvents {
         Self::with_buffer(mark, mask, RECEIVE_BUFFER)
     }
 
-    /// [`Self::open`] with room for so many bytes, of which a message takes about 600, whatever its length.
+    /// [`Self::open`] with room for so many bytes, of which a message takes 640, whatever its length.
     ///
     /// # Errors
     /// [`Error::Open`].
