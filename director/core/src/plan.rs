@@ -6,7 +6,7 @@
 //!                └─ addresses4: VIP ─▶ undeclared (refused), or management-NAME ─▶ deliver4
 //! nat postrouting ── full NAT, masquerade, hairpin                           (only where configured)
 //! filter forward  ── packets of no connection                                 (only where configured)
-//! filter prerouting, input, output; nat output ── SYN protection             (only where configured)
+//! filter input, output; nat output ── SYN protection                          (only where configured)
 //! ```
 //!
 //! Nat chains see a connection's first packet only, so established traffic meets none of this. A service is one

@@ -142,12 +142,12 @@ pub(super) fn service_chain(service: &str, ipv6: bool) -> String {
     format!("svc-{service}-{}", if ipv6 { 6 } else { 4 })
 }
 
-/// Chain of a service in a family that limits clients ahead of the SYN proxy and without it.
+/// Chain of a protected service in a family that limits its clients.
 pub(super) fn limit_chain(service: &str, ipv6: bool) -> String {
     format!("limit-{service}-{}", if ipv6 { 6 } else { 4 })
 }
 
-/// Chain of a service in a family behind its limit.
+/// Chain of a protected service in a family for clients that have proved themselves.
 pub(super) fn proven_chain(service: &str, ipv6: bool) -> String {
     format!("proven-{service}-{}", if ipv6 { 6 } else { 4 })
 }

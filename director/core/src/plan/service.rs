@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
-use super::skeleton::{commented, datum, insert, set_ct_mark, set_meta_mark};
+use super::skeleton::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
 use super::{limit, pick, slot_owners, synproxy};
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
@@ -21,9 +21,13 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
         destinations(&mut part, names, service, registry, offer);
         overflow(&mut part, names, service);
         let serves = slots.is_some_and(|(_, count)| count > 0);
-        let shielded = synproxy::shield(&mut part, layout, names, service, serves);
+        let shielded = synproxy::shield(&mut part, layout, names, service);
         let rules = rules(layout, names, service, slots, shielded);
-        synproxy::chains(&mut part, names, service, rules, shielded);
+        if shielded {
+            synproxy::chains(&mut part, names, service, rules, serves);
+        } else {
+            chain(&mut part, &service_chain(&service.name, names.ipv6), rules);
+        }
     }
     part
 }

@@ -1,15 +1,18 @@
 //! SYN protection: the director finishes a client's handshake itself, by cookie, and calls the server only then.
 //!
 //! ```text
-//! filter prerouting ── a client's SYN to a protected port stays untracked ─▶ the director itself
-//! filter input      ── handshake4: SYN ─▶ SYN/ACK with a cookie; its ACK ─▶ proof4 ─▶ the kernel's own SYN
-//! nat output        ── that SYN ─▶ proven4 ─▶ svc-NAME-4 ─▶ dnat, as any other service's
+//! nat prerouting ── svc-NAME-4: a client's SYN goes on to the director itself
+//! filter input   ── handshake4: SYN ─▶ SYN/ACK with a cookie; its ACK ─▶ proof4 ─▶ the kernel's own SYN
+//! nat output     ── that SYN ─▶ proven-NAME-4 ─▶ dnat, as any other service's
 //! ```
 //!
-//! So a connection is tracked, scheduled and counted when its client has proved that it is there. What clients send
-//! is answered by what the kernel can tell of it: a packet of no connection may hold a cookie only where a SYN came
-//! lately, or where there are more SYNs than `handshakes4` can hold. All others get a RST: else clients of a dead
-//! server would wait in vain, since a cookie that does not hold is dropped in silence.
+//! The SYN proxy takes the SYN before its connection is recorded. So a connection is known, scheduled and counted when
+//! its client has proved that it is there, and neither a flood nor anybody's established connection meets a chain
+//! that it would not meet without protection.
+//!
+//! A packet of no connection may hold a cookie only where a SYN came lately, or where there are more SYNs than
+//! `handshakes4` can hold. All others get a RST: else clients of a dead server would wait in vain, since a cookie that
+//! does not hold is dropped in silence.
 //!
 //! Only clients meet this: what comes from the private side, or begins here, is balanced without proof. So is a
 //! service that has no server: it refuses at once, and a client that has had its SYN/ACK would take no notice.
@@ -21,8 +24,8 @@ use super::service::vip_key;
 use super::skeleton::{base_chain, chain, commented, datum, insert, saddr, set_meta_mark};
 use crate::model::{Node, Protocol, Service};
 use director_nft::ir::{
-    Chain, ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec,
-    MarkTarget, Match, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
+    ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec, MarkTarget,
+    Match, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
 use std::time::Duration;
 
@@ -32,11 +35,11 @@ const MAX_HANDSHAKES: u32 = 65_536;
 /// From a SYN to the client's proof.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Chain that keeps SYNs out of connection tracking.
-const UNTRACKED: &str = "untracked";
+/// Chain that lets SYNs of clients go on to the director itself.
+const CLIENTS: &str = "clients";
 
 /// What the kernel must know.
-pub const NEEDS: [Statement; 3] = [Statement::Notrack, proxy(false), Statement::StripTimestamp];
+pub const NEEDS: [Statement; 2] = [proxy(false), Statement::StripTimestamp];
 
 /// What clients are told in the server's place: what Linux and Windows servers say on a wire of 1500 bytes.
 const fn proxy(ipv6: bool) -> Statement {
@@ -64,27 +67,21 @@ pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
     // With one interface for both, a real server is a client as any other.
     let outside = Match::InputInterface { negate: true, name: private.clone() };
     let outside = (private != public).then_some(Statement::Match(outside));
-    let arriving = |statements: Vec<Statement>, comment| {
-        commented(outside.iter().cloned().chain(statements).collect(), comment)
-    };
+    let on = Statement::Verdict(Verdict::Accept);
+    let clients = commented(outside.into_iter().chain([on]).collect(), "to the SYN proxy");
+    chain(ruleset, CLIENTS, vec![clients]);
+
     let maps = || families.iter().flat_map(|names| shields(layout, names).map(move |map| (*names, map)));
-
-    let syn = arriving(vec![is_syn(), goto(UNTRACKED)], "SYNs of clients");
-    base_chain(ruleset, "raw", (ChainKind::Filter, Hook::Prerouting, -300), vec![syn]);
-    let untracked = maps().map(|(names, map)| {
-        commented(vec![mark_by(&called(names), map), Statement::Notrack], "to a protected port")
-    });
-    chain(ruleset, UNTRACKED, untracked.collect());
-
     let input = maps().map(|(names, map)| {
-        let states = Statement::Match(Match::CtState(CtStates::INVALID | CtStates::UNTRACKED));
+        let states = Statement::Match(Match::CtState(CtStates::INVALID | CtStates::NEW));
         let handshake = goto(&handshake_chain(names));
-        arriving(
+        commented(
             vec![states, mark_by(&called(names), map), handshake],
             "of no connection to a protected port",
         )
     });
-    base_chain(ruleset, "input", (ChainKind::Filter, Hook::Input, 0), input.collect());
+    // Before others that drop what belongs to no connection.
+    base_chain(ruleset, "input", (ChainKind::Filter, Hook::Input, -150), input.collect());
     for names in &families {
         chain(ruleset, &handshake_chain(names), handshake(names));
         chain(ruleset, &proof_chain(names), proof(layout, names));
@@ -110,63 +107,56 @@ pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
     base_chain(ruleset, "output", (ChainKind::Nat, Hook::Output, -100), proven.collect());
 }
 
-/// Protects the service's ports if it wants that, the layout has the maps and `serves` says that it has a server.
-/// True if its chains must be ready for it, now or later.
-pub(super) fn shield(
-    part: &mut Ruleset,
-    layout: &Layout,
-    names: &FamilyNames,
-    service: &Service,
-    serves: bool,
-) -> bool {
+/// Leads what comes to the service's protected ports. True if it is protected: [`chains()`] makes its chains.
+pub(super) fn shield(part: &mut Ruleset, layout: &Layout, names: &FamilyNames, service: &Service) -> bool {
     if !wanted(service) || !layout.has(names.shields) {
         return false;
     }
     let comment = Some(service.name.clone());
     let mark = Datum::Mark(service.mark.get());
-    let tcp = service.ports.iter().filter(|range| serves && range.protocol == Protocol::Tcp);
-    for range in tcp {
+    for range in service.ports.iter().filter(|range| range.protocol == Protocol::Tcp) {
         for vip in service.vips.iter().filter(|vip| vip.is_ipv6() == names.ipv6) {
             let map = if range.first == range.last { names.shields } else { names.shield_ranges };
             let data = Some(ElementData::Values(vec![mark]));
             insert(part, map, vip_key(datum(*vip), *range), Element { data, comment: comment.clone() });
         }
     }
-    let behind = if service.rate_limit.is_some() { proven_chain } else { service_chain };
     let mut lead = |map, verdict| {
         let data = Some(ElementData::Verdict(verdict));
         insert(part, map, Key::of([mark]), Element { data, comment: comment.clone() });
     };
-    lead(names.proven, Verdict::Goto(behind(&service.name, names.ipv6)));
+    lead(names.proven, Verdict::Goto(proven_chain(&service.name, names.ipv6)));
     if service.rate_limit.is_some() {
         lead(names.proofs, Verdict::Jump(limit_chain(&service.name, names.ipv6)));
     }
     true
 }
 
-/// The chains of a service, of which `rules` lead to a server. With protection, who has proved itself has passed the
-/// limit before, and comes in behind it.
+/// The chains of a protected service, of which `rules` lead to a server, if it has one. Who has proved itself has
+/// passed the limit before.
 pub(super) fn chains(
     part: &mut Ruleset,
     names: &FamilyNames,
     service: &Service,
     rules: Vec<Rule>,
-    shielded: bool,
+    serves: bool,
 ) {
-    let mut add = |name: String, rules| part.chains.insert(name, Chain { base: None, rules });
-    let own = service_chain(&service.name, names.ipv6);
-    let Some(limit) = service.rate_limit.filter(|_| shielded) else {
-        add(own, rules);
-        return;
-    };
-    let (limited, proven) = (limit_chain(&service.name, names.ipv6), proven_chain(&service.name, names.ipv6));
-    let mut statements = vec![set_meta_mark(service.mark.get())];
-    statements.extend(limit::statements(names, limit));
-    let comment = format!("{}: clients over the rate limit", service.name);
-    add(limited.clone(), vec![commented(statements, &comment)]);
-    let jump = Statement::Verdict(Verdict::Jump(limited));
-    add(own, vec![rule(vec![jump]), rule(vec![goto(&proven)])]);
-    add(proven, rules);
+    let chain_name = |name: fn(&str, bool) -> String| name(&service.name, names.ipv6);
+    let mut front = Vec::new();
+    if serves {
+        let prove = vec![is_tcp(), Statement::Verdict(Verdict::Jump(CLIENTS.to_owned()))];
+        front.push(commented(prove, &format!("{}: clients prove themselves first", service.name)));
+    }
+    if let Some(limit) = service.rate_limit {
+        let mut statements = vec![set_meta_mark(service.mark.get())];
+        statements.extend(limit::statements(names, limit));
+        let comment = format!("{}: clients over the rate limit", service.name);
+        chain(part, &chain_name(limit_chain), vec![commented(statements, &comment)]);
+        front.push(rule(vec![Statement::Verdict(Verdict::Jump(chain_name(limit_chain)))]));
+    }
+    front.push(rule(vec![goto(&chain_name(proven_chain))]));
+    chain(part, &chain_name(service_chain), front);
+    chain(part, &chain_name(proven_chain), rules);
 }
 
 /// What becomes of a client's packets that belong to no connection. A full map ends the rule.

@@ -128,7 +128,7 @@ fn a_client_of_a_protected_service_proves_itself_before_it_gets_a_server() {
         assert_eq!(traces.each_ref().map(|trace| trace.outcome), PROVED, "{vip} {port}");
         assert_eq!(traces.each_ref().map(|trace| trace.ct_mark & 0x8000_0000 != 0), [false, false, true]);
         let mark = farm.model.services[service].mark.get();
-        assert_eq!(traces.each_ref().map(|trace| trace.meta_mark), [mark; 3]);
+        assert_eq!(traces.each_ref().map(|trace| trace.meta_mark), [mark; 3], "{vip} {port}");
         assert_eq!(traces[2].dnat.map(|(address, _)| address.to_string()).as_deref(), Some(server));
     }
     let map = persistence_map(false);
