@@ -195,7 +195,8 @@ fn protection_comes_and_goes_with_reloads_and_connections_stay(family: Family) -
     }
     for hold in held {
         hold.more(30)?;
-        assert_eq!(hold.stop()?.failed(), 0);
+        let held = hold.stop()?;
+        assert_eq!(held.failed(), 0, "{held}");
     }
     assert_eq!(proxied(director.host(), "cookie_valid")?, 12);
     Ok(())

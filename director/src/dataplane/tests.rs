@@ -272,7 +272,10 @@ fn a_kernel_without_a_syn_proxy_runs_services_unprotected_and_says_so() {
         assert!(!running.dataplane.unprotected(), "nobody has asked for it");
         running.sync(&guarded).unwrap();
         assert_eq!(running.dataplane.unprotected(), without_synproxy);
-        assert_eq!(running.dataplane.kernel.fake.ruleset().chains.contains_key("handshake4"), !without_synproxy);
+        assert_eq!(
+            running.dataplane.kernel.fake.ruleset().chains.contains_key("handshake4"),
+            !without_synproxy
+        );
         running.sync(&weighted(&guarded, 2)).unwrap();
         running.dataplane.distrust();
         assert_eq!(running.sync(&weighted(&guarded, 2)).unwrap().operations, 0, "nothing is amiss");

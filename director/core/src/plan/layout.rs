@@ -25,6 +25,8 @@ pub struct Layout {
     profiles: BTreeSet<Profile>,
     /// Somebody has to know of connections as they come and go.
     listens: bool,
+    /// There is, or was, SYN protection.
+    proxied: bool,
     /// Sets of buckets for rate limits, by name: whether they are for IPv6.
     buckets: BTreeMap<String, bool>,
 }
@@ -38,6 +40,7 @@ impl Layout {
             specs: BTreeMap::new(),
             profiles: BTreeSet::new(),
             listens: model.services.values().any(needs_loads),
+            proxied: previous.is_some_and(|it| it.proxied),
             buckets: BTreeMap::new(),
         };
         for names in &FAMILIES {
@@ -52,8 +55,8 @@ impl Layout {
         if full_nat > 0 {
             layout.add(SOURCES, &[DataType::Mark], MapData::Verdict, full_nat);
         }
-        let shielded = model.services.values().filter(|service| synproxy::wanted(service)).count();
-        if shielded > 0 {
+        if model.services.values().any(synproxy::wanted) {
+            layout.proxied = true;
             layout.specs.insert(FLOODED, synproxy::memory(&[DataType::Mark]));
         }
         layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
@@ -71,10 +74,13 @@ impl Layout {
         for map in FAMILIES.iter().flat_map(ours).chain([FLOODED]) {
             self.specs.remove(map);
         }
+        self.proxied = false;
     }
 
-    /// Keeps the sizes of maps that are there already: making a map anew loses its counters.
+    /// Keeps the sizes of maps that are there already: making a map anew loses its counters. And keeps what connections
+    /// rest on that began under protection.
     pub fn adopt(&mut self, observed: &Observed) {
+        self.proxied |= observed.chains.contains_key(synproxy::TRANSLATION);
         self.keep_sizes(|map| observed.maps.get(map)?.spec.as_ref());
     }
 
@@ -105,6 +111,11 @@ impl Layout {
             EventMask::default()
         };
         self.listens.then_some(Statement::SetEvents(wanted))
+    }
+
+    /// There is, or was, SYN protection.
+    pub(super) fn proxied(&self) -> bool {
+        self.proxied
     }
 
     pub(super) fn has(&self, map: &str) -> bool {

@@ -14,6 +14,10 @@
 //! `handshakes4` can hold. All others get a RST: else clients of a dead server would wait in vain, since a cookie that
 //! does not hold is dropped in silence.
 //!
+//! The kernel translates sequence numbers and time-stamps of such a connection as long as it lasts, the latter only
+//! while there is a SYN proxy in some rule. So one stays when the last service gives up its protection: in a chain
+//! that no packet comes to.
+//!
 //! Only clients meet this: what comes from the private side, or begins here, is balanced without proof. So is a
 //! service that has no server: it refuses at once, and a client that has had its SYN/ACK would take no notice.
 
@@ -38,6 +42,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Chain that lets SYNs of clients go on to the director itself.
 const CLIENTS: &str = "clients";
 
+/// Chain whose only use is to be there.
+pub(super) const TRANSLATION: &str = "synproxy";
+
 /// What the kernel must know.
 pub const NEEDS: [Statement; 2] = [proxy(false), Statement::StripTimestamp];
 
@@ -59,6 +66,10 @@ pub(super) fn memory(key: &[DataType]) -> MapSpec {
 
 /// The chains that all protected services share.
 pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
+    if layout.proxied() {
+        let stay = commented(vec![proxy(false)], "for connections that began by it");
+        chain(ruleset, TRANSLATION, vec![stay]);
+    }
     let families: Vec<&FamilyNames> = FAMILIES.iter().filter(|names| layout.has(names.shields)).collect();
     if families.is_empty() {
         return;

@@ -231,6 +231,23 @@ fn without_a_syn_proxy_in_the_kernel_a_service_runs_unprotected() {
 }
 
 #[test]
+fn connections_outlive_the_protection_that_they_began_under() {
+    let mut farm = shielded(|_| {});
+    let observed = Observed::from(&farm.ruleset());
+    for service in farm.model.services.values_mut() {
+        service.syn_protection = false;
+    }
+    let translates = |farm: &Farm| farm.ruleset().chains.contains_key("synproxy");
+    let before = farm.layout.clone();
+    farm.layout = Layout::new(&farm.model, 100, Some(&before));
+    assert!(translates(&farm), "after a reload");
+    farm.layout = Layout::new(&farm.model, 100, None);
+    assert!(!translates(&farm), "nobody has ever asked for it");
+    farm.layout.adopt(&observed);
+    assert!(translates(&farm), "after a restart");
+}
+
+#[test]
 fn the_kernel_would_take_the_protection_of_every_service() {
     let mut kernel = Fake::new();
     let limit =
