@@ -12,7 +12,8 @@
 //! - `ct event set` keeps messages back in which none of the events named happened. With `new,protoinfo,destroy`, a
 //!   TCP connection's are as above, and a UDP flow's are new and destroy.
 //! - Where `net.netfilter.nf_conntrack_events` is 2, the default, a connection that began while nobody listened, in
-//!   any namespace, tells nothing, not even its end.
+//!   any namespace, tells nothing, not even its end. Where it is 0, only connections tell that `ct event set` names
+//!   events for, and their first message has no TCP state.
 
 use super::flow::tcp_state;
 use crate::netlink::Error;
