@@ -4,6 +4,7 @@ use crate::connections::View;
 use crate::explain::Moment;
 use crate::status::Status;
 use director_core::explain::Question;
+use director_core::model::Network;
 use director_core::overrides::{AtDeadline, ReturningClients};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +30,31 @@ pub enum Command {
     Connections(oneshot::Sender<View>),
     /// What it takes to explain a connection.
     Explain(Question, oneshot::Sender<Moment>),
+    /// Changes a persistence entry; answered once the kernel has it.
+    Entry {
+        /// The service's name.
+        service: String,
+        /// The client: one of its addresses, or its network.
+        client: Network,
+        /// What shall change.
+        change: EntryChange,
+        /// Outcome.
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+}
+
+/// What an operator wants of a client's persistence entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryChange {
+    /// The client's next connection is scheduled anew.
+    Delete,
+    /// It goes to this server whenever that takes clients back. Survives reload and restart.
+    Pin {
+        /// The server's name.
+        server: String,
+    },
+    /// The client is one like others again.
+    Unpin,
 }
 
 /// What an operator wants of a server at run time. Survives reload and restart.
@@ -89,6 +115,39 @@ pub enum CommandError {
         /// A name that is close.
         suggestion: Option<String>,
     },
+    /// The service has no persistence.
+    #[error("service {0:?} is not persistent")]
+    NotPersistent(String),
+    /// The address or network is no client of that service; why, in words.
+    #[error("{0}")]
+    Client(String),
+    /// The client has no entry.
+    #[error("service {service:?} has no entry of client {client}")]
+    NoEntry {
+        /// The service.
+        service: String,
+        /// The client's network.
+        client: String,
+    },
+    /// The client's entry would come back at once.
+    #[error("client {client} is pinned in service {service:?}")]
+    Pinned {
+        /// The service.
+        service: String,
+        /// The client's network.
+        client: String,
+    },
+    /// The client is not pinned.
+    #[error("client {client} is not pinned in service {service:?}")]
+    NotPinned {
+        /// The service.
+        service: String,
+        /// The client's network.
+        client: String,
+    },
+    /// There are as many pins as there may be.
+    #[error("{0} clients are pinned already; that is the limit")]
+    TooManyPins(usize),
     /// The configuration file does not hold; the text is the report, one error a paragraph.
     #[error("the configuration was not loaded, the old one stays:\n{0}")]
     Configuration(String),
@@ -162,6 +221,20 @@ impl Handle {
     /// [`CommandError::Stopping`].
     pub async fn explain(&self, question: Question) -> Result<Moment, CommandError> {
         self.ask(|reply| Command::Explain(question, reply)).await
+    }
+
+    /// Deletes or pins a client's persistence entry.
+    ///
+    /// # Errors
+    /// The service or server is unknown, or the client can't be one of it; there is no such entry or pin; the kernel or
+    /// the state file refused.
+    pub async fn change_entry(
+        &self,
+        service: String,
+        client: Network,
+        change: EntryChange,
+    ) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Entry { service, client, change, reply }).await?
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {

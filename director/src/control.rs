@@ -14,7 +14,9 @@
 mod addresses;
 mod balance;
 mod counting;
+mod entries;
 mod history;
+mod keeping;
 mod memory;
 pub mod offline;
 mod picture;
@@ -41,6 +43,7 @@ use counting::Counting;
 use director_core::ids::Registry;
 use director_nft::netlink::Conntrack;
 use history::{Drift, History};
+use keeping::Keeper;
 use memory::Memory;
 use picture::Picture;
 use purge::{Due, Purge};
@@ -107,6 +110,7 @@ pub struct Control {
     settings: Settings,
     memory: Memory,
     counting: Counting,
+    keeper: Keeper,
     purge: Purge,
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
@@ -161,6 +165,7 @@ impl Control {
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
             counting: Counting::resume(remembered.traffic),
+            keeper: Keeper::open()?,
             purge: Purge::default(),
             targets,
             verdicts: Arc::default(),
@@ -199,9 +204,12 @@ impl Control {
         self.reconcile(Scope::Everything).await.map_err(ControlError::Ruleset)?;
         // Only now: a listener makes loading a large ruleset several times slower. What was missed is seen by
         // reading once more.
-        let events = self.dataplane.kernel().events()?;
-        foreign_changes(events, Arc::clone(&self.foreign)).map_err(ControlError::Watch)?;
+        if let Some(keeper) = self.keeper.nft() {
+            let events = self.dataplane.kernel().events(keeper)?;
+            foreign_changes(events, Arc::clone(&self.foreign)).map_err(ControlError::Watch)?;
+        }
         self.drift.suspect();
+        self.keeper.hurry();
         self.count();
         self.bury(None);
         self.purge.add(Due::Untranslated, Instant::now());
@@ -229,6 +237,7 @@ impl Control {
                 }
                 () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
+                Some(done) = self.keeper.done() => self.entries_kept(done),
                 () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.deadlines().await,
@@ -246,6 +255,7 @@ impl Control {
             self.purge.next(),
             self.drift.due,
             self.addresses.announce_at(),
+            self.keeper.due(),
             self.unrecorded,
             self.pace.due(),
         ];
@@ -265,6 +275,7 @@ impl Control {
             self.dataplane.distrust();
             let _ = self.reconcile(Scope::Everything).await;
         }
+        self.keep_entries();
     }
 
     async fn tick(&mut self) {
@@ -310,6 +321,9 @@ impl Control {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
             Command::Reload(reply) => drop(reply.send(self.reload().await)),
+            Command::Entry { service, client, change, reply } => {
+                drop(reply.send(self.change_entry(&service, client, &change)));
+            }
             Command::Connections(reply) => {
                 let view = View { registry: Arc::clone(&self.registry), table: Arc::new(Kernel) };
                 drop(reply.send(view));
@@ -324,17 +338,23 @@ impl Control {
     }
 
     fn count(&mut self) {
+        let refused = self.counting.connections_so_far().all_without_entry();
         block_in_place(|| {
             if let Err(error) = self.dataplane.count(self.counting.connections()) {
                 tracing::warn!(%error, "can't read the connection counters");
             }
-            match self.dataplane.entries() {
-                Ok(entries) => self.counting.set_entries(entries),
-                Err(error) => tracing::warn!(%error, "can't count the persistence entries"),
-            }
             self.counting.poll(&mut self.conntrack);
         });
         self.counting.counted();
+        let refused = self.counting.connections_so_far().all_without_entry().saturating_sub(refused);
+        if refused > 0 {
+            self.keeper.complain("refused", || {
+                tracing::warn!(
+                    connections = refused,
+                    "no room for persistence entries: raise `kernel.persistence_entries`"
+                );
+            });
+        }
     }
 
     fn save_traffic(&mut self) {
@@ -349,6 +369,7 @@ impl Control {
     async fn status(&mut self) -> Status {
         if self.counting.stale(Instant::now()) {
             self.count();
+            self.keeper.refresh();
         }
         let picture = Picture {
             model: &self.configuration.model,
@@ -357,11 +378,13 @@ impl Control {
             overrides: self.memory.overrides(),
             now: unix_now(),
             entries: self.counting.entries(),
+            evicted: self.counting.evicted(),
             verdicts: &self.verdicts,
             connections: self.counting.connections_so_far(),
             flows: self.counting.flows(),
         };
         let (services, management) = (picture.services(), picture.management());
+        let persistence = picture.persistence();
         let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
         Status {
             node: self.node_name.clone(),
@@ -380,6 +403,7 @@ impl Control {
             addresses: self.addresses.status(&wanted, self.memory.addresses()).await,
             services,
             management,
+            persistence,
         }
     }
 

@@ -11,10 +11,16 @@ use director_core::plan::{self, Layout};
 use director_core::pool::Offer;
 use director_nft::diff::{diff, removal};
 use director_nft::ir::{Key, Statement};
+use director_nft::netlink::DynamicElement;
 use director_nft::observed::Observed;
 use director_nft::transaction::{Operation, Transaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Most persistence entries of a family that are carried over into a map of another size: reading takes a time that
+/// grows with their square. Of further clients, those that have connections get their entries back.
+const MOST_CARRIED: usize = 262_144;
 
 /// The kernel's side, or a fake of it.
 pub trait Kernel {
@@ -46,11 +52,17 @@ pub trait Kernel {
     /// The kernel can't be asked.
     fn supports(&mut self, statement: &Statement) -> Result<bool, Self::Error>;
 
-    /// How many elements of a map that packets fill name each destination id.
+    /// Elements of a map that packets fill, at most `most`.
     ///
     /// # Errors
     /// The kernel can't be asked.
-    fn entries(&mut self, map: &str) -> Result<BTreeMap<u32, u64>, Self::Error>;
+    fn entries(&mut self, map: &str, most: usize) -> Result<Vec<DynamicElement>, Self::Error>;
+
+    /// Puts elements into such a map; those that packets have made meanwhile stay as they are.
+    ///
+    /// # Errors
+    /// The kernel refused; some may have been put then.
+    fn put(&mut self, map: &str, elements: &[DynamicElement]) -> Result<(), Self::Error>;
 }
 
 /// What the ruleset is made of.
@@ -115,6 +127,11 @@ impl<K: Kernel> Dataplane<K> {
         self.unprotected
     }
 
+    /// The kernel's side, to change entries.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
     /// Forgets what the kernel is believed to hold: the next [`Self::sync`] reads it.
     pub fn distrust(&mut self) {
         self.applied = None;
@@ -170,21 +187,6 @@ impl<K: Kernel> Dataplane<K> {
             }
         }
         Ok(())
-    }
-
-    /// Persistence entries by destination id.
-    ///
-    /// # Errors
-    /// The kernel can't be asked.
-    pub fn entries(&mut self) -> Result<BTreeMap<u32, u64>, K::Error> {
-        let maps: Vec<&str> = self.layout.iter().flat_map(Layout::persistence_maps).collect();
-        let mut sum = BTreeMap::new();
-        for map in maps {
-            for (id, entries) in self.kernel.entries(map)? {
-                *sum.entry(id).or_insert(0) += entries;
-            }
-        }
-        Ok(sum)
     }
 
     /// Removes the table with all that is in it.
@@ -259,7 +261,13 @@ impl<K: Kernel> Dataplane<K> {
                 retired |= packets > 0;
             }
         }
+        let entries = self.save_entries(transaction);
         self.kernel.apply(transaction).map_err(SyncError::Kernel)?;
+        for (map, elements) in entries {
+            if let Err(error) = self.kernel.put(&map, &elements) {
+                tracing::warn!(map, %error, "not every persistence entry could be carried over");
+            }
+        }
         for operation in &transaction.operations {
             if let Operation::AddElements { map, elements, .. } = operation
                 && counting.contains(&map.as_str())
@@ -268,6 +276,31 @@ impl<K: Kernel> Dataplane<K> {
             }
         }
         Ok(retired)
+    }
+}
+
+impl<K: Kernel> Dataplane<K> {
+    /// Entries of maps that are about to be made anew: as many as will have room, those that live longest.
+    fn save_entries(&mut self, transaction: &Transaction) -> BTreeMap<String, Vec<DynamicElement>> {
+        let anew = transaction.operations.iter().filter_map(|operation| match operation {
+            Operation::AddMap { name, spec } if spec.dynamic => Some((name, spec.size)),
+            _ => None,
+        });
+        let goes = |map: &String| {
+            transaction.operations.iter().any(|it| matches!(it, Operation::DeleteMap { name } if name == map))
+        };
+        let mut saved = BTreeMap::new();
+        for (map, size) in anew.filter(|(map, _)| goes(map)) {
+            match self.kernel.entries(map, MOST_CARRIED) {
+                Ok(mut elements) => {
+                    elements.sort_by_key(|it| std::cmp::Reverse(it.expires.unwrap_or(Duration::MAX)));
+                    elements.truncate(size.map_or(MOST_CARRIED, |size| size as usize / 10 * 9));
+                    saved.insert(map.clone(), elements);
+                }
+                Err(error) => tracing::warn!(map, %error, "persistence entries could not be carried over"),
+            }
+        }
+        saved
     }
 }
 

@@ -4,9 +4,10 @@ mod table;
 
 pub(crate) use table::FakeTable;
 
-use crate::command::{Command, CommandError, Handle, OverrideChange};
+use crate::command::{Command, CommandError, EntryChange, Handle, OverrideChange};
 use crate::connections::View;
 use crate::sample;
+use director_core::model::Network;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
@@ -23,6 +24,7 @@ pub(crate) struct ControlLoop {
 #[derive(Debug, Default)]
 struct Notes {
     changes: Vec<Change>,
+    entry_changes: Vec<(String, Network, EntryChange)>,
     reloads: usize,
     refusal: Option<String>,
     failure: Option<CommandError>,
@@ -46,6 +48,11 @@ impl ControlLoop {
     /// Changes carried out since the last call.
     pub(crate) fn take_changes(&self) -> Vec<Change> {
         std::mem::take(&mut lock(&self.notes).changes)
+    }
+
+    /// Changes of entries carried out since the last call.
+    pub(crate) fn take_entry_changes(&self) -> Vec<(String, Network, EntryChange)> {
+        std::mem::take(&mut lock(&self.notes).entry_changes)
     }
 
     /// Reloads carried out.
@@ -88,6 +95,9 @@ impl Notes {
             }
             Command::Reload(reply) => drop(reply.send(self.reload())),
             Command::Explain(_, reply) => drop(reply.send(sample::moment())),
+            Command::Entry { service, client, change, reply } => {
+                drop(reply.send(self.change_entry(service, client, change)));
+            }
             Command::Connections(reply) => {
                 let registry = Arc::new(sample::registry());
                 drop(reply.send(View { registry, table: Arc::clone(&self.table) as Arc<_> }));
@@ -113,6 +123,22 @@ impl Notes {
             return Err(error.clone());
         }
         self.changes.push((service, server, change));
+        Ok(())
+    }
+
+    fn change_entry(
+        &mut self,
+        service: String,
+        client: Network,
+        change: EntryChange,
+    ) -> Result<(), CommandError> {
+        if !sample::status().services.iter().any(|known| known.name == service) {
+            return Err(CommandError::UnknownService { name: service, suggestion: None });
+        }
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        self.entry_changes.push((service, client, change));
         Ok(())
     }
 

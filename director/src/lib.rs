@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod live;
 pub mod metrics;
 pub mod options;
+pub mod persistence;
 pub mod state;
 pub mod status;
 pub mod table;

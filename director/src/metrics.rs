@@ -95,6 +95,17 @@ metrics! {
     SERVICE_BYTES = Counter "director_service_bytes_total" ["service", "direction"]
         "Bytes from (in) and to (out) clients, over the servers that a service has now.";
 
+    ENTRIES = Gauge "director_persistence_entries" ["family"]
+        "Persistence entries of a family, ipv4 or ipv6, at the last count.";
+    ENTRIES_LIMIT = Gauge "director_persistence_entries_limit" ["family"]
+        "Most persistence entries that a family may have.";
+    SERVICE_ENTRIES = Gauge "director_service_persistence_entries" ["service"]
+        "Persistence entries of a service at the last count; absent unless it is persistent.";
+    SERVICE_EVICTED = Counter "director_service_persistence_evicted_total" ["service"]
+        "Persistence entries of a service that made room for others, because the table was nearly full.";
+    SERVICE_REFUSED = Counter "director_service_persistence_refused_total" ["service", "family"]
+        "Connections of a persistent service that found no room for an entry.";
+
     SERVER_STATE = Gauge "director_server_state" ["service", "server", "state"]
         "1 for the state that a real server is in: up, standby, overloaded, down, drained, or quiescent.";
     SERVER_WEIGHT = Gauge "director_server_weight" ["service", "server"]
@@ -153,6 +164,10 @@ pub fn render(status: &Status, registry: &Registry) -> Result<String, prometheus
     for service in &status.services {
         self::service(&mut families, service);
     }
+    for table in &status.persistence {
+        families.set(ENTRIES, &[&table.family], count(table.entries));
+        families.set(ENTRIES_LIMIT, &[&table.family], f64::from(table.limit));
+    }
     for management in &status.management {
         let labels = [management.name.as_str(), management.server.as_str()];
         traffic(&mut families, &MANAGEMENT_TRAFFIC, &labels, &management.traffic);
@@ -209,6 +224,12 @@ fn service(families: &mut Families, service: &ServiceStatus) {
     families.set(QUORUM_PRESENT, &[name], f64::from(service.quorum.present));
     families.set(QUORUM_HELD, &[name], flag(service.quorum.held));
     traffic(families, &SERVICE_TRAFFIC, &[name], &service.traffic());
+    if let Some(entries) = &service.entries {
+        families.set(SERVICE_ENTRIES, &[name], count(entries.entries));
+        families.set(SERVICE_EVICTED, &[name], count(entries.evicted));
+        families.set(SERVICE_REFUSED, &[name, "ipv4"], count(entries.refused_v4));
+        families.set(SERVICE_REFUSED, &[name, "ipv6"], count(entries.refused_v6));
+    }
     for server in &service.servers {
         self::server(families, name, server);
     }

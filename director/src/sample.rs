@@ -74,6 +74,7 @@ pub(crate) fn status() -> Status {
             serving: ServingStatus::Regular,
             serving_priority: Some(0),
             quorum: QuorumStatus { weight: 1, hysteresis: 0, present: 1, held: true },
+            entries: Some(EntriesStatus { entries: 40, evicted: 3, refused_v4: 2, refused_v6: 1 }),
             servers: vec![
                 ServerStatus {
                     name: "exchange1".into(),
@@ -142,5 +143,6 @@ pub(crate) fn status() -> Status {
             address: [10, 0, 1, 1].into(),
             traffic: TrafficStatus { connections: 5, active: 1, ..TrafficStatus::default() },
         }],
+        persistence: vec![EntryTableStatus { family: "ipv4".into(), entries: 40, limit: 65_536 }],
     }
 }

@@ -28,6 +28,19 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// Management addresses by name.
     pub management: Vec<ManagementStatus>,
+    /// Tables of persistence entries, of families that have persistent services.
+    pub persistence: Vec<EntryTableStatus>,
+}
+
+/// The persistence entries of a family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryTableStatus {
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// Entries when they were last counted: half a minute ago at most, as a rule.
+    pub entries: u64,
+    /// Most entries there may be.
+    pub limit: u32,
 }
 
 /// The configuration in force.
@@ -123,6 +136,8 @@ pub struct ServiceStatus {
     pub serving_priority: Option<u8>,
     /// How much of it is up, and how much must be.
     pub quorum: QuorumStatus,
+    /// Its persistence entries, if it is persistent.
+    pub entries: Option<EntriesStatus>,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
 }
@@ -165,6 +180,19 @@ pub struct QuorumStatus {
     pub present: u32,
     /// The quorum is not lost.
     pub held: bool,
+}
+
+/// The persistence entries of a service. Totals never run backwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntriesStatus {
+    /// Entries of its present servers when they were last counted.
+    pub entries: u64,
+    /// Entries that made room for others so far.
+    pub evicted: u64,
+    /// IPv4 connections so far that found no room for an entry.
+    pub refused_v4: u64,
+    /// IPv6 connections so far that found no room for an entry.
+    pub refused_v6: u64,
 }
 
 impl ServiceStatus {

@@ -88,6 +88,12 @@ impl Connections {
         self.without_entry.each_ref().map(|totals| totals.get(&mark).copied().unwrap_or(0))
     }
 
+    /// Connections of all services so far that found no room for an entry.
+    #[must_use]
+    pub fn all_without_entry(&self) -> u64 {
+        self.without_entry.iter().flat_map(BTreeMap::values).sum()
+    }
+
     /// Connections that a destination got so far.
     #[must_use]
     pub fn total(&self, id: u32) -> u64 {

@@ -52,6 +52,16 @@ pub enum Kind {
     UnknownService,
     /// No such server.
     UnknownServer,
+    /// The service is not persistent.
+    NotPersistent,
+    /// The service can't have that client.
+    InvalidClient,
+    /// The client has no persistence entry, or no pin.
+    NoEntry,
+    /// The client is pinned.
+    Pinned,
+    /// As many clients are pinned as can be.
+    TooManyPins,
     /// The configuration file does not hold.
     ConfigurationRefused,
     /// The kernel refused.
@@ -85,6 +95,11 @@ impl Kind {
         Self::ForeignHost,
         Self::UnknownService,
         Self::UnknownServer,
+        Self::NotPersistent,
+        Self::InvalidClient,
+        Self::NoEntry,
+        Self::Pinned,
+        Self::TooManyPins,
         Self::ConfigurationRefused,
         Self::KernelRefused,
         Self::NotRecorded,
@@ -112,6 +127,11 @@ impl Kind {
             Self::ForeignHost => (StatusCode::MISDIRECTED_REQUEST, "foreign host"),
             Self::UnknownService => (StatusCode::NOT_FOUND, "unknown service"),
             Self::UnknownServer => (StatusCode::NOT_FOUND, "unknown server"),
+            Self::NotPersistent => (StatusCode::CONFLICT, "not persistent"),
+            Self::InvalidClient => (StatusCode::UNPROCESSABLE_ENTITY, "invalid client"),
+            Self::NoEntry => (StatusCode::NOT_FOUND, "no entry"),
+            Self::Pinned => (StatusCode::CONFLICT, "pinned"),
+            Self::TooManyPins => (StatusCode::CONFLICT, "too many pins"),
             Self::ConfigurationRefused => (StatusCode::UNPROCESSABLE_ENTITY, "configuration refused"),
             Self::KernelRefused => (StatusCode::INTERNAL_SERVER_ERROR, "kernel refused"),
             Self::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, "not recorded"),
@@ -166,6 +186,16 @@ impl From<CommandError> for Problem {
                 Self::new(Kind::UnknownServer, format!("no service has a server named {name:?}"))
                     .suggest(suggestion)
             }
+            CommandError::NotPersistent(_) => Self::new(Kind::NotPersistent, error.to_string())
+                .hint("it has no entries; `persistence` in the configuration gives it some"),
+            CommandError::Client(reason) => Self::new(Kind::InvalidClient, reason),
+            CommandError::NoEntry { .. } | CommandError::NotPinned { .. } => {
+                Self::new(Kind::NoEntry, error.to_string())
+            }
+            CommandError::Pinned { .. } => {
+                Self::new(Kind::Pinned, error.to_string()).hint("unpin it, then delete its entry")
+            }
+            CommandError::TooManyPins(_) => Self::new(Kind::TooManyPins, error.to_string()),
             CommandError::Configuration(report) => Self::new(Kind::ConfigurationRefused, report)
                 .hint("the one in force stays; correct the file and reload"),
             CommandError::Kernel(reason) => Self::new(Kind::KernelRefused, reason),

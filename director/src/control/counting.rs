@@ -2,8 +2,9 @@
 
 use super::memory::Traffic;
 use crate::traffic::{Connections, Flows};
-use director_core::ids::DestinationId;
-use director_nft::netlink::Conntrack;
+use director_core::ids::{DestinationId, ServiceNumber};
+use director_core::persistence::Report;
+use director_nft::netlink::{Conntrack, Flow};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,8 @@ const GAP: Duration = Duration::from_millis(500);
 pub(super) struct Counting {
     connections: Connections,
     flows: Flows,
-    entries: BTreeMap<u32, u64>,
+    entries: Entries,
+    evicted: BTreeMap<ServiceNumber, u64>,
     counted: Option<Instant>,
     dumped: Option<Instant>,
     /// What was counted is no longer good enough to be shown.
@@ -33,11 +35,20 @@ pub(super) struct Counting {
     cost: Duration,
 }
 
+/// Persistence entries that there are.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// IPv4, IPv6.
+    pub(super) by_family: [u64; 2],
+    /// By destination id.
+    pub(super) by_destination: BTreeMap<u32, u64>,
+}
+
 impl Counting {
     /// Goes on from what an earlier run has counted.
     pub(super) fn resume(traffic: Traffic) -> Self {
         let flows = Flows::resume(traffic.totals);
-        Self { connections: traffic.connections, flows, ..Self::default() }
+        Self { connections: traffic.connections, flows, evicted: traffic.evicted, ..Self::default() }
     }
 
     pub(super) fn connections(&mut self) -> &mut Connections {
@@ -52,19 +63,32 @@ impl Counting {
         &self.flows
     }
 
-    /// Persistence entries by destination id.
-    pub(super) fn entries(&self) -> &BTreeMap<u32, u64> {
+    /// Persistence entries at the last round.
+    pub(super) fn entries(&self) -> &Entries {
         &self.entries
     }
 
-    /// Takes a new count of the persistence entries over.
-    pub(super) fn set_entries(&mut self, entries: BTreeMap<u32, u64>) {
-        self.entries = entries;
+    /// Persistence entries that made room for others so far, by service.
+    pub(super) fn evicted(&self) -> &BTreeMap<ServiceNumber, u64> {
+        &self.evicted
+    }
+
+    /// Takes the figures of a round over.
+    pub(super) fn count_entries(&mut self, report: Report) {
+        self.entries = Entries { by_family: report.entries, by_destination: report.by_destination };
+        for (service, evicted) in report.evicted {
+            let total = self.evicted.entry(service).or_default();
+            *total = total.saturating_add(evicted);
+        }
     }
 
     /// What the next run goes on from.
     pub(super) fn traffic(&self) -> Traffic {
-        Traffic { connections: self.connections.clone(), totals: self.flows.totals().clone() }
+        Traffic {
+            connections: self.connections.clone(),
+            totals: self.flows.totals().clone(),
+            evicted: self.evicted.clone(),
+        }
     }
 
     /// All counters have been read.
@@ -93,11 +117,24 @@ impl Counting {
         self.outdated || self.counted.is_none_or(|counted| now >= counted + GAP.max(self.cost * DUTY))
     }
 
+    /// What the last dump took.
+    pub(super) fn cost(&self) -> Duration {
+        self.cost
+    }
+
     /// Dumps the director's connections; false if that failed, and the figures are the old ones.
     pub(super) fn poll(&mut self, conntrack: &mut Conntrack) -> bool {
+        self.poll_and_show(conntrack, |_| {})
+    }
+
+    /// As [`Self::poll`], and shows them to somebody else.
+    pub(super) fn poll_and_show(&mut self, conntrack: &mut Conntrack, mut each: impl FnMut(&Flow)) -> bool {
         let start = Instant::now();
         let mut dump = self.flows.dump();
-        let dumped = conntrack.dump(DestinationId::FLAG, DestinationId::FLAG, |flow| dump.add(flow));
+        let dumped = conntrack.dump(DestinationId::FLAG, DestinationId::FLAG, |flow| {
+            dump.add(flow);
+            each(flow);
+        });
         match &dumped {
             Ok(()) => dump.finish(),
             Err(error) => tracing::warn!(%error, "can't dump connections; their figures stay"),

@@ -5,8 +5,9 @@ use crate::decide::Overrides;
 use crate::state::{StateError, Store};
 use crate::targets::LastVerdicts;
 use crate::traffic::{Connections, Totals};
-use director_core::ids::Registry;
+use director_core::ids::{Registry, ServiceNumber};
 use director_core::overrides::{Drain, Override, WeightOverride};
+use director_core::persistence::Pins;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,6 +23,9 @@ pub(super) struct Traffic {
     pub(super) connections: Connections,
     /// Packets and bytes by destination id.
     pub(super) totals: BTreeMap<u32, Totals>,
+    /// Persistence entries that made room for others, by service.
+    #[serde(default)]
+    pub(super) evicted: BTreeMap<ServiceNumber, u64>,
 }
 
 /// What probes said last.
@@ -53,6 +57,7 @@ fn boot_id() -> String {
 pub(super) struct Memory {
     registry: Store<Registry>,
     overrides: (Store<Overrides>, Overrides),
+    pins: (Store<Pins>, Pins),
     addresses: (Store<OwnAddresses>, OwnAddresses),
     /// The file has other addresses.
     unrecorded: bool,
@@ -75,6 +80,7 @@ impl Memory {
         let memory = Self {
             registry: registry_store,
             overrides: Store::open(folder, "overrides.json")?,
+            pins: Store::open(folder, "pins.json")?,
             addresses: Store::open(folder, "addresses.json")?,
             unrecorded: false,
             traffic: traffic_store,
@@ -132,6 +138,14 @@ impl Memory {
 
     pub(super) fn set_overrides(&mut self, overrides: Overrides) -> Result<(), StateError> {
         save_changed(&mut self.overrides, overrides)
+    }
+
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins.1
+    }
+
+    pub(super) fn set_pins(&mut self, pins: Pins) -> Result<(), StateError> {
+        save_changed(&mut self.pins, pins)
     }
 
     pub(super) fn addresses(&self) -> &OwnAddresses {

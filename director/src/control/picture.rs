@@ -1,14 +1,15 @@
 //! The status as the control loop knows it.
 
+use super::counting::Entries;
 use crate::decide::{Offers, Overrides};
 use crate::status::{
-    DrainStatus, ManagementStatus, ProbeStatus, QuorumStatus, ServerState, ServerStatus, ServiceStatus,
-    ServingStatus, TrafficStatus,
+    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, ProbeStatus, QuorumStatus, ServerState,
+    ServerStatus, ServiceStatus, ServingStatus, TrafficStatus,
 };
 use crate::targets::{VerdictMap, verdicts_of};
 use crate::traffic::{Connections, Flows};
 use director_core::availability::{Availability, State};
-use director_core::ids::{DestinationId, Registry};
+use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;
 use director_core::pool::{Offer, Serving, WHOLE};
@@ -22,8 +23,10 @@ pub(super) struct Picture<'a> {
     pub(super) overrides: &'a Overrides,
     /// Seconds since 1970.
     pub(super) now: u64,
-    /// Persistence entries by destination id.
-    pub(super) entries: &'a BTreeMap<u32, u64>,
+    /// Persistence entries.
+    pub(super) entries: &'a Entries,
+    /// Those that made room for others so far, by service.
+    pub(super) evicted: &'a BTreeMap<ServiceNumber, u64>,
     pub(super) verdicts: &'a VerdictMap,
     pub(super) connections: &'a Connections,
     pub(super) flows: &'a Flows,
@@ -44,6 +47,24 @@ impl Picture<'_> {
             traffic: self.traffic(self.registry.management(&it.name, &it.server)),
         };
         self.model.management.values().map(show).collect()
+    }
+
+    /// The tables of entries, of families that have persistent services.
+    pub(super) fn persistence(&self) -> Vec<EntryTableStatus> {
+        let has = |ipv6: bool| {
+            let mut persistent = self.model.services.values().filter(|it| it.persistence.is_some());
+            persistent.any(|service| service.vips.iter().any(|vip| vip.is_ipv6() == ipv6))
+        };
+        let [four, six] = self.entries.by_family;
+        [("ipv4", false, four), ("ipv6", true, six)]
+            .into_iter()
+            .filter(|(_, ipv6, _)| has(*ipv6))
+            .map(|(family, _, entries)| EntryTableStatus {
+                family: family.to_owned(),
+                entries,
+                limit: self.model.persistence_limit,
+            })
+            .collect()
     }
 
     fn service(&self, service: &Service) -> ServiceStatus {
@@ -71,7 +92,20 @@ impl Picture<'_> {
                 present: offer.quorum.weight,
                 held: offer.quorum.held,
             },
+            entries: persistence.map(|_| self.entries(service)),
             servers: service.servers.values().map(|server| self.server(service, server)).collect(),
+        }
+    }
+
+    fn entries(&self, service: &Service) -> EntriesStatus {
+        let ids = service.servers.keys().filter_map(|name| self.registry.server(&service.name, name));
+        let number = self.registry.service(&service.name);
+        let [refused_v4, refused_v6] = self.connections.without_entry(service.mark.get());
+        EntriesStatus {
+            entries: ids.filter_map(|id| self.entries.by_destination.get(&id.get())).sum(),
+            evicted: number.and_then(|number| self.evicted.get(&number)).copied().unwrap_or(0),
+            refused_v4,
+            refused_v6,
         }
     }
 
@@ -114,7 +148,7 @@ impl Picture<'_> {
             seconds_left: drain.deadline.map(|deadline| deadline.saturating_sub(self.now)),
             at_deadline: drain.at_deadline,
             connections_left: id.map_or(0, |id| self.flows.live(id).open),
-            entries_left: id.and_then(|id| self.entries.get(&id)).copied().unwrap_or(0),
+            entries_left: id.and_then(|id| self.entries.by_destination.get(&id)).copied().unwrap_or(0),
         }
     }
 

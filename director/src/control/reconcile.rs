@@ -116,6 +116,7 @@ impl Control {
             }
         }
         self.flush_connections();
+        self.entries_after_sync(synced, &changed);
         log_changes(&changed, &self.offers);
         Ok(synced)
     }

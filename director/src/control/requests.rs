@@ -10,6 +10,7 @@ use crate::targets;
 use director_core::config::closest;
 use director_core::explain::{Place, Question};
 use director_core::ids::Registry;
+use director_core::model::Service;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::block_in_place;
@@ -49,18 +50,22 @@ impl Control {
         }
     }
 
-    fn find(&self, service: &str, server: &str) -> Result<(), CommandError> {
-        let services = &self.configuration.model.services;
-        let Some(found) = services.get(service) else {
-            let suggestion = closest(service, services.keys().map(String::as_str)).map(str::to_owned);
-            return Err(CommandError::UnknownService { name: service.to_owned(), suggestion });
-        };
+    pub(super) fn find(&self, service: &str, server: &str) -> Result<(), CommandError> {
+        let found = self.find_service(service)?;
         if !found.servers.contains_key(server) {
             let suggestion = closest(server, found.servers.keys().map(String::as_str)).map(str::to_owned);
             let (service, name) = (service.to_owned(), server.to_owned());
             return Err(CommandError::UnknownServer { service, name, suggestion });
         }
         Ok(())
+    }
+
+    pub(super) fn find_service(&self, service: &str) -> Result<&Service, CommandError> {
+        let services = &self.configuration.model.services;
+        services.get(service).ok_or_else(|| {
+            let suggestion = closest(service, services.keys().map(String::as_str)).map(str::to_owned);
+            CommandError::UnknownService { name: service.to_owned(), suggestion }
+        })
     }
 
     /// Replaces the configuration, or keeps the old one and says why.
@@ -95,6 +100,7 @@ impl Control {
             .map_err(|error| CommandError::Configuration(error.to_string()))?;
         self.memory.save_registry(&registry).map_err(|error| CommandError::State(error.to_string()))?;
 
+        self.move_entries(&configuration.model, &registry);
         let before = (self.configuration.clone(), Arc::clone(&self.registry));
         let pools = self.pools.clone();
         self.put_in_force(configuration, Arc::new(registry));
@@ -118,6 +124,7 @@ impl Control {
         if self.configuration.model.public_addresses() != before.0.model.public_addresses() {
             self.purge.add(Due::Untranslated, Instant::now());
         }
+        self.keeper.hurry();
         Ok(())
     }
 

@@ -15,7 +15,8 @@ struct FakeKernel {
     applied: usize,
     observed: usize,
     packets: BTreeMap<Key, u64>,
-    entries: BTreeMap<u32, u64>,
+    entries: BTreeMap<String, Vec<DynamicElement>>,
+    put: BTreeMap<String, Vec<DynamicElement>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +53,13 @@ impl Kernel for FakeKernel {
         Ok(!self.without_synproxy || !matches!(statement, Statement::Synproxy(_)))
     }
 
-    fn entries(&mut self, _: &str) -> Result<BTreeMap<u32, u64>, FakeKernelError> {
-        Ok(self.entries.clone())
+    fn entries(&mut self, map: &str, _: usize) -> Result<Vec<DynamicElement>, FakeKernelError> {
+        Ok(self.entries.get(map).cloned().unwrap_or_default())
+    }
+
+    fn put(&mut self, map: &str, elements: &[DynamicElement]) -> Result<(), FakeKernelError> {
+        self.put.insert(map.to_owned(), elements.to_vec());
+        Ok(())
     }
 }
 
@@ -295,20 +301,28 @@ fn removal_leaves_nothing() {
 }
 
 #[test]
-fn persistence_entries_of_both_families_add_up() {
-    let text = text(1).replace(
-        "public: {interface: eth0, address: 192.168.1.33/24}",
-        "public: {interface: eth0, addresses: [192.168.1.33/24, 'fd00:1::33/64']}",
-    );
-    let text = text.replace(
-        "private: {interface: eth1, address: 10.0.1.33/24}",
-        "private: {interface: eth1, addresses: [10.0.1.33/24, 'fd00:2::33/64']}",
-    );
-    let text = text.replace("a: {address: 10.0.1.1}", "a: {addresses: [10.0.1.1, 'fd00:2::1']}").replace(
-        "vip: 192.168.1.35, ports",
-        "vips: [192.168.1.35, 'fd00:1::35'], persistence: {timeout: 60s}, ports",
-    );
-    let mut running = running(&wanted(&text, &mut Registry::default()));
-    running.kernel().entries = BTreeMap::from([(7, 3)]);
-    assert_eq!(running.dataplane.entries().unwrap(), BTreeMap::from([(7, 6)]));
+fn persistence_entries_outlive_another_size_of_their_map() {
+    let persistent = text(1).replace("ports: {tcp: 1}", "persistence: {timeout: 60s}, ports: {tcp: 1}");
+    let limited = |limit: u32| format!("{persistent}kernel: {{persistence_entries: {limit}}}\n");
+    let mut registry = Registry::default();
+    let mut running = running(&wanted(&limited(4096), &mut registry));
+    let entry = |number: u32| DynamicElement {
+        key: Key::of([Datum::Ipv4(number.into()), Datum::Mark(80)]),
+        data: vec![Datum::Mark(0x8000_0001)],
+        timeout: (number > 0).then_some(Duration::from_secs(60)),
+        expires: (number > 0).then(|| Duration::from_millis(number.into())),
+    };
+    running.kernel().entries.insert("persist4".to_owned(), (0..2000).map(entry).collect());
+    running.sync(&wanted(&limited(8192), &mut registry)).unwrap();
+    assert_eq!(running.kernel().put["persist4"].len(), 2000);
+    running.kernel().put.clear();
+
+    running.sync(&wanted(&limited(8192), &mut registry)).unwrap();
+    assert!(running.kernel().put.is_empty(), "the map stays");
+
+    running.sync(&wanted(&limited(1024), &mut registry)).unwrap();
+    let kept = &running.kernel().put["persist4"];
+    let pin_and_longest: Vec<DynamicElement> =
+        std::iter::once(0).chain((2000 - 917..2000).rev()).map(entry).collect();
+    assert_eq!(kept, &pin_and_longest, "nine in ten have room");
 }

@@ -1,11 +1,12 @@
 //! The ruleset in the kernel, over netlink.
 
 use crate::dataplane::Kernel;
-use director_nft::ir::{Datum, Key, Statement};
-use director_nft::netlink::{Error, Events, Nft};
+use director_nft::ir::{Key, Statement};
+use director_nft::netlink::{DynamicElement, Error, Events, Nft, Put};
 use director_nft::observed::Observed;
 use director_nft::transaction::Transaction;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 /// So many elements are asked for one by one; for more, the whole map is read.
 const FEW: usize = 64;
@@ -22,12 +23,17 @@ impl NftKernel {
         Nft::open().map(Self)
     }
 
-    /// Notifications of changes that are not made through this object.
+    /// Notifications of changes that are made neither through this object nor through `other`.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn events(&self) -> Result<Events, Error> {
-        Events::open(&self.0)
+    pub fn events(&self, other: &Nft) -> Result<Events, Error> {
+        Events::open([&self.0, other])
+    }
+
+    /// To change single elements.
+    pub fn nft(&mut self) -> &mut Nft {
+        &mut self.0
     }
 }
 
@@ -60,13 +66,16 @@ impl Kernel for NftKernel {
         self.0.supports(statement)
     }
 
-    fn entries(&mut self, map: &str) -> Result<BTreeMap<u32, u64>, Error> {
-        let mut entries = BTreeMap::new();
-        for element in self.0.dynamic_elements(map)? {
-            if let [Datum::Mark(id)] = element.data.as_slice() {
-                *entries.entry(*id).or_insert(0) += 1;
-            }
-        }
-        Ok(entries)
+    fn entries(&mut self, map: &str, most: usize) -> Result<Vec<DynamicElement>, Error> {
+        let mut elements = Vec::new();
+        self.0.each_dynamic(map, |element| {
+            elements.push(element);
+            if elements.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(elements)
+    }
+
+    fn put(&mut self, map: &str, elements: &[DynamicElement]) -> Result<(), Error> {
+        self.0.put_dynamic(map, elements, Put::OnlyMissing).map(drop)
     }
 }

@@ -25,7 +25,7 @@ pub enum Changes {
 /// Notifications of nf_tables, on a socket of their own that can be polled for reading.
 pub struct Events {
     socket: Socket,
-    ours: u32,
+    ours: Vec<u32>,
 }
 
 impl Events {
@@ -33,12 +33,13 @@ impl Events {
     ///
     /// # Errors
     /// [`Error::Open`].
-    pub fn open(ours: &Nft) -> Result<Self, Error> {
+    pub fn open<const N: usize>(ours: [&Nft; N]) -> Result<Self, Error> {
+        let ours = ours.map(|nft| nft.socket.port()).to_vec();
         let open = || {
             let socket = Socket::open()?;
             socket.set_receive(RECEIVE_BUFFER)?;
             socket.join(libc::NFNLGRP_NFTABLES)?;
-            Ok(Self { socket, ours: ours.socket.port() })
+            Ok(Self { socket, ours })
         };
         open().map_err(|source| Error::Open { source })
     }
@@ -53,7 +54,7 @@ impl Events {
             match self.socket.receive() {
                 Ok(messages) => {
                     for message in messages {
-                        changes = changes.max(change(message, self.ours));
+                        changes = changes.max(change(message, &self.ours));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
@@ -83,10 +84,10 @@ impl AsRawFd for Events {
 
 /// A notification carries the port of the socket that caused it, and names its table in the first attribute,
 /// whatever it is about. The generation's, which ends each transaction, names none.
-fn change(message: Message<'_>, ours: u32) -> Changes {
+fn change(message: Message<'_>, ours: &[u32]) -> Changes {
     let about_us = message.family().map(i32::from) == Some(libc::NFPROTO_INET)
         && message.attributes().get(table::NAME).and_then(|name| name.text()).as_deref() == Some(TABLE);
-    match (about_us, message.port == ours) {
+    match (about_us, ours.contains(&message.port)) {
         (false, _) => Changes::None,
         (true, true) => Changes::Ours,
         (true, false) => Changes::Foreign,
@@ -103,7 +104,7 @@ mod tests {
         let mut message = Writer::message(0x0a09, 0, family);
         message.text(table::NAME, name);
         let bytes = message.finish(1);
-        change(Message { port, ..Messages(&bytes).next().unwrap() }, 7)
+        change(Message { port, ..Messages(&bytes).next().unwrap() }, &[6, 7])
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             for message in Messages(&bytes) {
-                change(message, 7);
+                change(message, &[7]);
             }
         }
     }

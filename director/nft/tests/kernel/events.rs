@@ -11,7 +11,7 @@ fn foreign_changes_of_the_table_are_told_from_ours() {
         let mut ruleset = Ruleset::default();
         ruleset.maps.insert("slots".to_owned(), marks([(1, 11)]));
         let mut nft = loaded(&ruleset);
-        let mut events = Events::open(&nft).unwrap();
+        let mut events = Events::open([&nft]).unwrap();
         assert_eq!(events.drain().unwrap(), Changes::None);
 
         let elements = vec![mark(2, 12)];
@@ -38,7 +38,7 @@ fn lost_notifications_count_as_foreign() {
         let mut ruleset = Ruleset::default();
         ruleset.maps.insert("slots".to_owned(), marks([]));
         let mut nft = loaded(&ruleset);
-        let mut events = Events::open(&nft).unwrap();
+        let mut events = Events::open([&nft]).unwrap();
         let element = |key| {
             let (key, mut element) = mark(key, 1);
             element.comment = Some("x".repeat(128));
