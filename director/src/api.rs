@@ -14,6 +14,7 @@ mod connections;
 mod explain;
 mod guard;
 mod listen;
+mod persistence;
 mod problem;
 mod routes;
 mod serve;
@@ -23,6 +24,7 @@ mod tests;
 pub use body::{DrainBody, WeightBody};
 pub use connections::Ended;
 pub use listen::{BindError, Listeners};
+pub use persistence::PinBody;
 pub use problem::{Kind, Problem};
 
 use crate::command::Handle;

@@ -9,12 +9,14 @@ mod dispatch;
 mod explain;
 mod failure;
 mod output;
+mod persistence;
 mod plan;
 mod wait;
 
 pub use connections::{ConnectionsArgs, FilterArgs, KillArgs};
 pub use dispatch::execute;
 pub use failure::Failure;
+pub use persistence::{EntryArgs, PersistenceArgs};
 
 use crate::options::RunOptions;
 use crate::state::DEFAULT_FOLDER;
@@ -99,6 +101,8 @@ pub enum Command {
     Status,
     /// Show the connections in the kernel's table, as ipvsadm -Lcn does; or end some
     Connections(ConnectionsArgs),
+    /// Show which clients stay with which server; or delete or pin one
+    Persistence(PersistenceArgs),
     /// Give a server another weight, until it is reset; 0 sends it no new connections
     Weight {
         /// Which server

@@ -2,6 +2,7 @@
 
 use crate::connections::View;
 use crate::explain::Moment;
+use crate::persistence;
 use crate::status::Status;
 use director_core::explain::Question;
 use director_core::model::Network;
@@ -30,6 +31,8 @@ pub enum Command {
     Connections(oneshot::Sender<View>),
     /// What it takes to explain a connection.
     Explain(Question, oneshot::Sender<Moment>),
+    /// What it takes to look at persistence entries.
+    Persistence(oneshot::Sender<persistence::View>),
     /// Changes a persistence entry; answered once the kernel has it.
     Entry {
         /// The service's name.
@@ -221,6 +224,14 @@ impl Handle {
     /// [`CommandError::Stopping`].
     pub async fn explain(&self, question: Question) -> Result<Moment, CommandError> {
         self.ask(|reply| Command::Explain(question, reply)).await
+    }
+
+    /// What it takes to look at persistence entries.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopping`].
+    pub async fn persistence(&self) -> Result<persistence::View, CommandError> {
+        self.ask(Command::Persistence).await
     }
 
     /// Deletes or pins a client's persistence entry.

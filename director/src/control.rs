@@ -321,6 +321,7 @@ impl Control {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
             Command::Reload(reply) => drop(reply.send(self.reload().await)),
+            Command::Persistence(reply) => drop(reply.send(self.entries_view())),
             Command::Entry { service, client, change, reply } => {
                 drop(reply.send(self.change_entry(&service, client, &change)));
             }

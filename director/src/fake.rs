@@ -1,7 +1,9 @@
 //! A control loop that knows one status and notes what it is asked, for the tests of the API and its client.
 
+mod entries;
 mod table;
 
+pub(crate) use entries::FakeEntries;
 pub(crate) use table::FakeTable;
 
 use crate::command::{Command, CommandError, EntryChange, Handle, OverrideChange};
@@ -29,6 +31,7 @@ struct Notes {
     refusal: Option<String>,
     failure: Option<CommandError>,
     table: Arc<FakeTable>,
+    entries: Arc<FakeEntries>,
 }
 
 impl ControlLoop {
@@ -75,6 +78,11 @@ impl ControlLoop {
         Arc::clone(&lock(&self.notes).table)
     }
 
+    /// The persistence entries. Client 203.0.113.7 is pinned to exchange1.
+    pub(crate) fn entries(&self) -> Arc<FakeEntries> {
+        Arc::clone(&lock(&self.notes).entries)
+    }
+
     /// Ends it: nobody answers any more.
     pub(crate) async fn stop(self) {
         self.task.abort();
@@ -95,6 +103,12 @@ impl Notes {
             }
             Command::Reload(reply) => drop(reply.send(self.reload())),
             Command::Explain(_, reply) => drop(reply.send(sample::moment())),
+            Command::Persistence(reply) => {
+                let mut view = sample::entries(Arc::clone(&self.entries) as Arc<_>);
+                let pinned = ([203, 0, 113, 7].into(), "exchange1".to_owned());
+                view.pins.insert("exchange".to_owned(), [pinned].into());
+                drop(reply.send(view));
+            }
             Command::Entry { service, client, change, reply } => {
                 drop(reply.send(self.change_entry(service, client, change)));
             }

@@ -5,7 +5,13 @@
 //! of its own.
 
 mod element;
+mod list;
 mod round;
+mod row;
+#[cfg(test)]
+mod tests;
 
 pub use element::{element, entry, key};
+pub use list::{Kernel, Selection, Table, View};
 pub use round::{Round, carry_out};
+pub use row::Row;

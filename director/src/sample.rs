@@ -2,11 +2,13 @@
 
 use crate::decide::{Demands, Overrides, Pools, Situation};
 use crate::explain::Moment;
+use crate::persistence::{Table, View};
 use crate::status::*;
 use crate::targets::VerdictMap;
 use director_core::config;
 use director_core::ids::Registry;
 use director_core::overrides::AtDeadline;
+use director_core::persistence::Pins;
 use std::sync::Arc;
 
 /// The numbers of the example: the services' servers get 0x80000001 and so on.
@@ -15,6 +17,13 @@ pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     registry.assign(&config::load(text, "exchange.yaml").unwrap()).unwrap();
     registry
+}
+
+/// The example with these entries.
+pub(crate) fn entries(table: Arc<dyn Table>) -> View {
+    let text = include_str!("../../deploy/examples/exchange.yaml");
+    let model = Arc::new(config::load(text, "exchange.yaml").unwrap());
+    View { model, registry: Arc::new(registry()), pins: Pins::new(), table }
 }
 
 /// A service without persistence, so that nobody has to ask a kernel.

@@ -24,13 +24,13 @@ use tokio::time::timeout;
 /// Listings and endings at once. A further one is refused.
 pub(super) const AT_ONCE: usize = 4;
 /// Pieces that wait for the reader.
-const WAITING: usize = 2;
+pub(super) const WAITING: usize = 2;
 /// A piece is sent when it has so many bytes...
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 /// ...or when the kernel was asked so often for it: the reader may have gone meanwhile.
 const READS: usize = 64;
 /// Time that a reader may take for a piece.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answer of `DELETE /v1/connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Ended {
     pub ended: u64,
 }
 
-type Asked = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
+pub(super) type Asked = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
 
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, Problem> {
     let (query, [limit]) = Query::parse(&asked?.0, ["limit"])?;
@@ -53,7 +53,7 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Respons
     let (listing, first) = blocking(begin).await?;
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(feed(listing, first, sender, permit));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body(receiver)).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/json")], body(None, receiver)).into_response())
 }
 
 pub(super) async fn end(State(api): State<Api>, asked: Asked) -> Result<axum::Json<Ended>, Problem> {
@@ -82,15 +82,20 @@ pub(super) async fn end(State(api): State<Api>, asked: Asked) -> Result<axum::Js
 }
 
 async fn look(api: &Api, query: &Query) -> Result<(Selection, OwnedSemaphorePermit), Problem> {
-    let permit = api.looks.clone().try_acquire_owned().map_err(|error| match error {
+    let permit = permit(api)?;
+    let view = within_limit(api.handle.connections()).await?;
+    Ok((view.select(query)?, permit))
+}
+
+/// Leave to look into a table of the kernel.
+pub(super) fn permit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
+    api.looks.clone().try_acquire_owned().map_err(|error| match error {
         TryAcquireError::NoPermits => {
-            Problem::new(Kind::Busy, format!("{AT_ONCE} others look into the table of connections"))
+            Problem::new(Kind::Busy, format!("{AT_ONCE} others look into the kernel's tables"))
                 .hint("try again when one of them is done")
         }
         TryAcquireError::Closed => Problem::new(Kind::Stopping, "the director is stopping"),
-    })?;
-    let view = within_limit(api.handle.connections()).await?;
-    Ok((view.select(query)?, permit))
+    })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -102,7 +107,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn number(text: &str) -> Result<usize, ParameterError> {
+pub(super) fn number(text: &str) -> Result<usize, ParameterError> {
     match text.parse() {
         Ok(0) | Err(_) => Err(wrong("limit", "is no number from 1", None)),
         Ok(number) => Ok(number),
@@ -120,9 +125,9 @@ struct Listing {
 }
 
 /// A part of the array's text.
-struct Piece {
-    text: Vec<u8>,
-    last: bool,
+pub(super) struct Piece {
+    pub(super) text: Vec<u8>,
+    pub(super) last: bool,
 }
 
 impl Listing {
@@ -180,12 +185,16 @@ async fn feed(
     }
 }
 
-/// The body of what comes out of the channel: complete with the last piece only.
-fn body(receiver: mpsc::Receiver<Piece>) -> Body {
-    Body::from_stream(stream::unfold(Some(receiver), async |receiver| {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Piece { text, last }) => Some((Ok(Bytes::from(text)), (!last).then_some(receiver))),
+/// The body of what comes out of the channel, after what has come already: complete with the last piece only.
+pub(super) fn body(first: Option<Piece>, receiver: mpsc::Receiver<Piece>) -> Body {
+    Body::from_stream(stream::unfold(Some((first, receiver)), async |state| {
+        let (first, mut receiver) = state?;
+        let piece = match first {
+            Some(first) => Some(first),
+            None => receiver.recv().await,
+        };
+        match piece {
+            Some(Piece { text, last }) => Some((Ok(Bytes::from(text)), (!last).then_some((None, receiver)))),
             None => Some((Err(io::Error::other("the listing broke off")), None)),
         }
     }))

@@ -1,8 +1,7 @@
 //! What can be asked, and who answers.
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
-use super::connections;
-use super::{Kind, Problem, explain};
+use super::{Kind, Problem, connections, explain, persistence};
 use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
 use crate::metrics;
 use crate::status::{ServiceStatus, Status};
@@ -11,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use director_core::config::closest;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -44,6 +43,9 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/explain", get(explain::explain))
         .route("/v1/reload", post(reload))
         .route("/v1/connections", get(connections::list).delete(connections::end))
+        .route("/v1/persistence", get(persistence::list))
+        .route("/v1/persistence/{service}/{client}", delete(persistence::delete))
+        .route("/v1/persistence/{service}/{client}/pin", put(persistence::pin).delete(persistence::unpin))
         .route("/metrics", get(metrics))
         .fallback(unknown_resource)
         .method_not_allowed_fallback(method_not_allowed)
@@ -51,7 +53,7 @@ pub(super) fn router(api: Api) -> Router {
 }
 
 type Names = Result<Path<(String, String)>, PathRejection>;
-type Done = Result<StatusCode, Problem>;
+pub(super) type Done = Result<StatusCode, Problem>;
 
 async fn status(State(api): State<Api>) -> Result<axum::Json<Status>, Problem> {
     within_limit(api.handle.status()).await.map(axum::Json)

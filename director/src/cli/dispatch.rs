@@ -2,7 +2,8 @@
 
 use super::output::Printer;
 use super::{
-    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, plan, run_options, wait,
+    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, run_options,
+    wait,
 };
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
@@ -41,6 +42,7 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
             printer.print(&status, &Table(&status))
         }
         Command::Connections(asked) => connections::execute(&client, printer, asked).await,
+        Command::Persistence(asked) => persistence::execute(&client, printer, asked).await,
         Command::Weight { server, weight, lasting } => {
             let change = OverrideChange::Weight { weight, seconds: lasting };
             override_server(&client, printer, &server, change, &format!("weight {weight}")).await

@@ -1,12 +1,15 @@
-//! Connections: an answer that is too long to be kept.
+//! Connections and persistence entries: answers that are too long to be kept.
 
 use super::{Client, Error, LIMIT, TIMEOUT, segment};
-use crate::api::Ended;
+use crate::api::{Ended, PinBody};
+use crate::command::EntryChange;
 use crate::connections::Query;
+use director_core::model::Network;
 use http_body_util::{BodyExt, Limited};
 use hyper::Method;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -28,7 +31,7 @@ impl Client {
     /// See [`Error`].
     pub async fn connections(&self, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
         let limit = limit.map(|limit| ("limit", limit.to_string()));
-        let path = path(query.parameters().chain(limit));
+        let path = path("connections", query.parameters().chain(limit));
         timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
     }
 
@@ -38,8 +41,39 @@ impl Client {
     /// See [`Error`].
     pub async fn end_connections(&self, query: &Query) -> Result<u64, Error> {
         let all = query.is_empty().then(|| ("all", "true".to_owned()));
-        let body = self.ask(Method::DELETE, &path(query.parameters().chain(all)), None).await?;
+        let body =
+            self.ask(Method::DELETE, &path("connections", query.parameters().chain(all)), None).await?;
         self.parse(&body).map(|Ended { ended }| ended)
+    }
+
+    /// The persistence entries that `query` describes, at most `limit`: a JSON array, as [`Lines`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn persistence(&self, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
+        let limit = limit.map(|limit| ("limit", limit.to_string()));
+        let path = path("persistence", query.parameters().chain(limit));
+        timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
+    }
+
+    /// Deletes or pins a client's persistence entry; returns once the kernel has it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn change_entry(
+        &self,
+        service: &str,
+        client: Network,
+        change: EntryChange,
+    ) -> Result<(), Error> {
+        let path = format!("/v1/persistence/{}/{}", segment(service), segment(&client.to_string()));
+        let pin = format!("{path}/pin");
+        let (method, path, body) = match change {
+            EntryChange::Delete => (Method::DELETE, path, None),
+            EntryChange::Pin { server } => (Method::PUT, pin, Some(json!(PinBody { server }))),
+            EntryChange::Unpin => (Method::DELETE, pin, None),
+        };
+        self.ask(method, &path, body).await.map(drop)
     }
 
     async fn open(&self, path: &str) -> Result<Lines, Error> {
@@ -91,9 +125,9 @@ impl Lines {
     }
 }
 
-fn path(parameters: impl Iterator<Item = (&'static str, String)>) -> String {
+fn path(resource: &str, parameters: impl Iterator<Item = (&'static str, String)>) -> String {
     let parameters = parameters.map(|(name, value)| format!("{name}={}", segment(&value)));
     let parameters: Vec<String> = parameters.collect();
     let mark = if parameters.is_empty() { "" } else { "?" };
-    format!("/v1/connections{mark}{}", parameters.join("&"))
+    format!("/v1/{resource}{mark}{}", parameters.join("&"))
 }

@@ -5,13 +5,14 @@ use super::keeping::Done;
 use crate::command::{CommandError, EntryChange};
 use crate::dataplane::{Kernel, Synced};
 use crate::decide::Offers;
-use crate::persistence::{carry_out, element, entry, key};
+use crate::persistence::{View, carry_out, element, entry, key};
 use director_core::ids::Registry;
 use director_core::model::{Model, Network, Service};
 use director_core::persistence::{Action, Client, Entry, Live, Pins, Policies, Policy, Rekey, holds};
 use director_core::plan::persistence_map;
 use director_nft::netlink::{DynamicElement, Error, Put};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::block_in_place;
 
@@ -123,6 +124,16 @@ impl Control {
         });
         if let Err(error) = moved {
             tracing::warn!(%error, "not every persistence entry could be kept for the new configuration");
+        }
+    }
+
+    /// What it takes to look at the entries.
+    pub(super) fn entries_view(&self) -> View {
+        View {
+            model: Arc::clone(&self.configuration.model),
+            registry: Arc::clone(&self.registry),
+            pins: self.memory.pins().clone(),
+            table: Arc::new(crate::persistence::Kernel),
         }
     }
 

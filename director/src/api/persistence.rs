@@ -1,0 +1,132 @@
+//! Persistence entries: listed as a stream, deleted, pinned.
+//!
+//! A listing has the form of one of connections. It is written by a thread of its own that waits whenever the reader
+//! is slow: so nothing but a few pieces is held.
+
+use super::body::Json;
+use super::connections::{Asked, PATIENCE, PIECE, Piece, WAITING, body, number, permit};
+use super::routes::{Api, Done, within_limit};
+use super::{Kind, Problem};
+use crate::command::EntryChange;
+use crate::connections::{ParameterError, Query, client};
+use crate::persistence::Row;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// Body of `PUT .../pin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinBody {
+    /// Name of the server.
+    pub server: String,
+}
+
+type Names = Result<Path<(String, String)>, PathRejection>;
+
+pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, Problem> {
+    let (query, [limit]) = Query::parse(&asked?.0, ["limit"])?;
+    if query.state.is_some() {
+        let hint = "there are service, server, client, limit".to_owned();
+        return Err(ParameterError {
+            name: "state".to_owned(),
+            reason: "is unknown".to_owned(),
+            hint: Some(hint),
+        }
+        .into());
+    }
+    let limit = limit.as_deref().map(number).transpose()?;
+    let permit = permit(&api)?;
+    let selection = within_limit(api.handle.persistence()).await?.select(&query)?;
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let runtime = Handle::current();
+    let writing = spawn_blocking(move || {
+        let _permit = permit;
+        let left = limit.unwrap_or(usize::MAX);
+        let mut writer = Writer { sender, runtime, text: Vec::new(), begun: false, gone: false, left };
+        let listed = selection.list(|row| writer.row(row));
+        if let Err(error) = &listed {
+            tracing::warn!(%error, "a listing of persistence entries breaks off");
+        } else {
+            writer.finish();
+        }
+        listed
+    });
+    // Either there is a first piece, or it is over without one.
+    let Some(first) = receiver.recv().await else {
+        return Err(match writing.await {
+            Ok(Err(error)) => Problem::new(Kind::KernelRefused, error.to_string()),
+            Ok(Ok(())) => Problem::new(Kind::Internal, "the listing broke off"),
+            Err(error) => Problem::new(Kind::Internal, error.to_string()),
+        });
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body(Some(first), receiver)).into_response())
+}
+
+pub(super) async fn delete(State(api): State<Api>, names: Names) -> Done {
+    change(&api, names, EntryChange::Delete).await
+}
+
+pub(super) async fn pin(State(api): State<Api>, names: Names, Json(body): Json<PinBody>) -> Done {
+    change(&api, names, EntryChange::Pin { server: body.server }).await
+}
+
+pub(super) async fn unpin(State(api): State<Api>, names: Names) -> Done {
+    change(&api, names, EntryChange::Unpin).await
+}
+
+async fn change(api: &Api, names: Names, change: EntryChange) -> Done {
+    let Path((service, text)) = names?;
+    let client = client(&text).map_err(|reason| Problem::new(Kind::InvalidClient, reason))?;
+    within_limit(api.handle.change_entry(service, client, change)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes rows into pieces.
+struct Writer {
+    sender: mpsc::Sender<Piece>,
+    runtime: Handle,
+    text: Vec<u8>,
+    begun: bool,
+    /// Nobody reads on.
+    gone: bool,
+    left: usize,
+}
+
+impl Writer {
+    fn row(&mut self, row: &Row<'_>) -> ControlFlow<()> {
+        self.text.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
+        self.begun = true;
+        // Neither the text nor its numbers can fail to be written.
+        let _ = serde_json::to_writer(&mut self.text, row);
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            return ControlFlow::Break(());
+        }
+        if self.text.len() < PIECE { ControlFlow::Continue(()) } else { self.send(false) }
+    }
+
+    fn finish(mut self) {
+        self.text.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
+        if !self.gone {
+            let _ = self.send(true);
+        }
+    }
+
+    fn send(&mut self, last: bool) -> ControlFlow<()> {
+        let piece = Piece { text: std::mem::take(&mut self.text), last };
+        let sent = self.runtime.block_on(timeout(PATIENCE, self.sender.send(piece)));
+        if sent.is_err() {
+            tracing::warn!("a listing of persistence entries is given up: its reader has stopped");
+        }
+        self.gone = !matches!(sent, Ok(Ok(())));
+        if self.gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
