@@ -282,10 +282,11 @@ impl<K: Kernel> Dataplane<K> {
 impl<K: Kernel> Dataplane<K> {
     /// Entries of maps that are about to be made anew: as many as will have room, those that live longest.
     fn save_entries(&mut self, transaction: &Transaction) -> BTreeMap<String, Vec<DynamicElement>> {
-        let anew = transaction.operations.iter().filter_map(|operation| match operation {
-            Operation::AddMap { name, spec } if spec.dynamic => Some((name, spec.size)),
-            _ => None,
+        let entries = |name: &str| [false, true].into_iter().any(|ipv6| plan::persistence_map(ipv6) == name);
+        let anew = transaction.operations.iter().filter_map(|operation| {
+            if let Operation::AddMap { name, spec } = operation { Some((name, spec.size)) } else { None }
         });
+        let anew = anew.filter(|(name, _)| entries(name));
         let goes = |map: &String| {
             transaction.operations.iter().any(|it| matches!(it, Operation::DeleteMap { name } if name == map))
         };

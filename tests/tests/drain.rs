@@ -170,7 +170,9 @@ fn drain_a_persistent_client(choice: &str, returns: bool) -> Result<(), Box<dyn 
     let first = lab.client().visit(&target, 3)?;
     let server = first.only_server().ok_or("the client does not stick")?.to_owned();
     director.cli(&["drain", "web", &server, "--returning", choice])?;
-    assert_eq!(director.server("web", &server)?["drain"]["entries_left"], 1);
+    eventually(PATIENCE, "its entry is counted", || {
+        director.server("web", &server).is_ok_and(|it| it["drain"]["entries_left"] == 1)
+    })?;
     let next = lab.client().visit(&target, 3)?;
     assert_eq!(next.only_server() == Some(&*server), returns, "{next}");
     Ok(())

@@ -1,4 +1,5 @@
 mod connections;
+mod persistence;
 
 use super::listen::Listeners;
 use super::*;

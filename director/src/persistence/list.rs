@@ -88,7 +88,7 @@ impl View {
             let names: BTreeSet<&str> =
                 services.flat_map(|it| it.servers.keys().map(String::as_str)).collect();
             if !names.contains(server.as_str()) {
-                let suggestion = closest(server, names.into_iter()).map(str::to_owned);
+                let suggestion = closest(server, names).map(str::to_owned);
                 let name = server.clone();
                 return Err(match query.service.clone() {
                     Some(service) => CommandError::UnknownServer { service, name, suggestion },
