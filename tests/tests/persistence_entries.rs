@@ -283,6 +283,16 @@ fn a_reload_keeps_what_can_be_kept(family: Family) -> lab::Outcome {
         assert!(left().is_some_and(|left| left < 1200));
     }
 
+    // Another mark.
+    let text = lab.configuration(&configuration(
+        "persistence: { timeout: 20m, granularity: 24, granularity6: 64 }",
+        "persistence_entries: 1024",
+    ));
+    director.reload(&text.replace("mark: 80", "mark: 81"))?;
+    assert_eq!(home(&lab, family, one)?, server);
+    director.reload(&text)?;
+    assert_eq!(home(&lab, family, one)?, server);
+
     // A finer one: who is connected keeps an entry.
     let hold = lab.client().hold(&Target::new(family.at(25)).from([one]), 1)?;
     reload("persistence: { timeout: 20m }", "persistence_entries: 1024")?;
