@@ -383,6 +383,7 @@ impl Control {
             verdicts: &self.verdicts,
             connections: self.counting.connections_so_far(),
             flows: self.counting.flows(),
+            unprotected: self.dataplane.unprotected(),
         };
         let (services, management) = (picture.services(), picture.management());
         let persistence = picture.persistence();

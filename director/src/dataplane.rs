@@ -208,8 +208,12 @@ impl<K: Kernel> Dataplane<K> {
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
         self.slots = model.services.values().map(|it| plan::slot_count(it, offer(offers, &it.name))).sum();
         let mut layout = Layout::new(model, self.slots, self.layout.as_ref());
-        self.unprotected = !protects(&mut self.kernel, model);
-        if self.unprotected {
+        let unprotected = !protects(&mut self.kernel, model);
+        if unprotected && !self.unprotected {
+            tracing::warn!("this kernel has no SYN proxy: services that ask for SYN protection run without");
+        }
+        self.unprotected = unprotected;
+        if unprotected {
             layout.leave_unprotected();
         }
         layout.adopt(&observed);

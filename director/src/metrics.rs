@@ -6,7 +6,8 @@
 mod families;
 
 use crate::status::{
-    ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status, TrafficStatus,
+    ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
+    TrafficStatus,
 };
 use families::Families;
 use prometheus::{Registry, TextEncoder};
@@ -84,6 +85,10 @@ metrics! {
     QUORUM_PRESENT = Gauge "director_service_quorum_present" ["service"]
         "Sum of the weights of regular servers that are neither down nor drained.";
     QUORUM_HELD = Gauge "director_service_quorum_held" ["service"] "1 unless the quorum is lost.";
+    RATE_LIMITED = Counter "director_service_rate_limited_total" ["service"]
+        "Connections refused because their client was over the rate limit; absent without one.";
+    SYN_PROTECTION = Gauge "director_service_syn_protection" ["service"]
+        "1 if a service that asks for SYN protection has it, 0 if the kernel has none; absent if it does not ask.";
     SERVICE_CONNECTIONS = Counter "director_service_connections_total" ["service"]
         "Connections scheduled, over the servers that a service has now.";
     SERVICE_ACTIVE = Gauge "director_service_active_connections" ["service"]
@@ -223,6 +228,12 @@ fn service(families: &mut Families, service: &ServiceStatus) {
     families.set(QUORUM_WEIGHT, &[name], f64::from(service.quorum.weight));
     families.set(QUORUM_PRESENT, &[name], f64::from(service.quorum.present));
     families.set(QUORUM_HELD, &[name], flag(service.quorum.held));
+    if let Some(limit) = &service.rate_limit {
+        families.set(RATE_LIMITED, &[name], count(limit.refused));
+    }
+    if let Some(protection) = service.syn_protection {
+        families.set(SYN_PROTECTION, &[name], flag(protection == SynProtectionStatus::On));
+    }
     traffic(families, &SERVICE_TRAFFIC, &[name], &service.traffic());
     if let Some(entries) = &service.entries {
         families.set(SERVICE_ENTRIES, &[name], count(entries.entries));

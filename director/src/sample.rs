@@ -84,6 +84,14 @@ pub(crate) fn status() -> Status {
             serving_priority: Some(0),
             quorum: QuorumStatus { weight: 1, hysteresis: 0, present: 1, held: true },
             entries: Some(EntriesStatus { entries: 40, evicted: 3, refused_v4: 2, refused_v6: 1 }),
+            rate_limit: Some(RateLimitStatus {
+                connections: 10,
+                per: "second".into(),
+                burst: 20,
+                refused: 3,
+            }),
+            syn_protection: Some(SynProtectionStatus::On),
+            full_nat: false,
             servers: vec![
                 ServerStatus {
                     name: "exchange1".into(),

@@ -1,6 +1,10 @@
 //! The director's state as it is shown: the API's JSON, the tables of the command line and the metrics all come
 //! from here.
 
+mod protection;
+
+pub use protection::{RateLimitStatus, SynProtectionStatus};
+
 use director_core::overrides::AtDeadline;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,6 +142,12 @@ pub struct ServiceStatus {
     pub quorum: QuorumStatus,
     /// Its persistence entries, if it is persistent.
     pub entries: Option<EntriesStatus>,
+    /// How fast one client may open connections, if that is limited.
+    pub rate_limit: Option<RateLimitStatus>,
+    /// Whether it is protected from SYN floods, if it asks for that.
+    pub syn_protection: Option<SynProtectionStatus>,
+    /// Connections come to the servers from the director's address.
+    pub full_nat: bool,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
 }

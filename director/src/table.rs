@@ -3,7 +3,9 @@
 mod columns;
 mod summary;
 
-use crate::status::{ManagementStatus, ServerStatus, ServiceStatus, ServingStatus, Status, TrafficStatus};
+use crate::status::{
+    ManagementStatus, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus, TrafficStatus,
+};
 use columns::Align;
 pub(crate) use columns::Columns;
 use std::fmt::{self, Display};
@@ -98,9 +100,27 @@ fn service_line(service: &ServiceStatus) -> String {
     if let Some(seconds) = service.persistence_seconds {
         flags.push_str(&format!(" persistent {seconds}s{}", granularity(service)));
     }
+    flags.push_str(&protection(service));
     flags.push_str(&serving(service));
     let ports = printable(&service.ports.join(" "));
     virtual_line(service.mark, &service.name, &flags, &joined(&service.vips), &ports)
+}
+
+/// What limits and protects the service, and how its connections come to the servers.
+fn protection(service: &ServiceStatus) -> String {
+    let mut text = String::new();
+    if let Some(limit) = &service.rate_limit {
+        text.push_str(&format!(" {}", printable(&limit.to_string())));
+    }
+    match service.syn_protection {
+        Some(SynProtectionStatus::On) => text.push_str(" syn-protection"),
+        Some(SynProtectionStatus::Unsupported) => text.push_str(" syn-protection (unsupported)"),
+        None => {}
+    }
+    if service.full_nat {
+        text.push_str(" full-nat");
+    }
+    text
 }
 
 /// Who serves, and the quorum, where that needs saying.

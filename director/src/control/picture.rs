@@ -3,8 +3,9 @@
 use super::counting::Entries;
 use crate::decide::{Offers, Overrides};
 use crate::status::{
-    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, ProbeStatus, QuorumStatus, ServerState,
-    ServerStatus, ServiceStatus, ServingStatus, TrafficStatus,
+    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, ProbeStatus, QuorumStatus,
+    RateLimitStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, SynProtectionStatus,
+    TrafficStatus,
 };
 use crate::targets::{VerdictMap, verdicts_of};
 use crate::traffic::{Connections, Flows};
@@ -30,6 +31,8 @@ pub(super) struct Picture<'a> {
     pub(super) verdicts: &'a VerdictMap,
     pub(super) connections: &'a Connections,
     pub(super) flows: &'a Flows,
+    /// The kernel has no SYN proxy for services that want one.
+    pub(super) unprotected: bool,
 }
 
 impl Picture<'_> {
@@ -93,6 +96,18 @@ impl Picture<'_> {
                 held: offer.quorum.held,
             },
             entries: persistence.map(|_| self.entries(service)),
+            rate_limit: service.rate_limit.map(|limit| RateLimitStatus {
+                connections: limit.connections,
+                per: limit.per.name().to_owned(),
+                burst: limit.burst,
+                refused: self.connections.over_limit(service.mark.get()),
+            }),
+            syn_protection: service.syn_protection.then_some(if self.unprotected {
+                SynProtectionStatus::Unsupported
+            } else {
+                SynProtectionStatus::On
+            }),
+            full_nat: service.full_nat,
             servers: service.servers.values().map(|server| self.server(service, server)).collect(),
         }
     }

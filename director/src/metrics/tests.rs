@@ -44,6 +44,8 @@ fn the_exchange_farm_is_told_in_full() {
         ("director_service_priority{service=\"exchange\"}".into(), 0.0),
         ("director_service_quorum_present{service=\"exchange\"}".into(), 1.0),
         ("director_service_quorum_held{service=\"exchange\"}".into(), 1.0),
+        ("director_service_rate_limited_total{service=\"exchange\"}".into(), 3.0),
+        ("director_service_syn_protection{service=\"exchange\"}".into(), 1.0),
         ("director_service_connections_total{service=\"exchange\"}".into(), 2434.0),
         ("director_service_active_connections{service=\"exchange\"}".into(), 58.0),
         ("director_service_bytes_total{service=\"exchange\",direction=\"in\"}".into(), 12345678.0),
@@ -122,8 +124,10 @@ fn what_is_not_there_has_no_sample() {
     let mut status = sample::status();
     status.services[0].servers[0].probes[0].latency_micros = None;
     status.services[0].serving_priority = None;
+    (status.services[0].rate_limit, status.services[0].syn_protection) = (None, None);
     let text = scrape(&status);
     assert!(!text.contains("director_probe_latency_seconds") && !text.contains("director_service_priority"));
+    assert!(!text.contains("director_service_rate_limited") && !text.contains("director_service_syn"));
 }
 
 #[test]

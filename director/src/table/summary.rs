@@ -1,7 +1,7 @@
 //! The lines about the director itself: what it runs, and what needs attention.
 
 use super::printable;
-use crate::status::{ReconcileStatus, ServingStatus, Status};
+use crate::status::{ReconcileStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus};
 use std::fmt::{self, Formatter};
 use std::time::Duration;
 
@@ -75,6 +75,11 @@ fn attention(status: &Status) -> Vec<String> {
             (ServingStatus::Nobody, _) => "has no server that takes new connections",
         };
         Some(format!("service {} {trouble}", printable(&service.name)))
+    }));
+    let unprotected =
+        |service: &&ServiceStatus| service.syn_protection == Some(SynProtectionStatus::Unsupported);
+    lines.extend(status.services.iter().filter(unprotected).map(|service| {
+        format!("service {} runs without SYN protection: this kernel has none", printable(&service.name))
     }));
     lines
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sample;
-use crate::status::{QuorumStatus, ServerState, ServingStatus, SettingStatus};
+use crate::status::{QuorumStatus, ServerState, ServingStatus, SettingStatus, SynProtectionStatus};
 
 #[test]
 fn the_exchange_farm_reads_like_ipvsadm() {
@@ -11,7 +11,7 @@ reconciled 42 times, 1 failed, 3 drift repairs (address 1, ruleset 2), last chan
 
 FWM  Mark Service Scheduler Flags  VIP  Ports
   -> Server     Address   State      Weight  Conns  Active  Inactive  InPkts  OutPkts   InBytes    OutBytes  Reason
-FWM  80 (0x50) exchange wrr persistent 600s/32  192.168.1.35  tcp 25,80,443,465,587,717,2525
+FWM  80 (0x50) exchange wrr persistent 600s/32 limit 10/second burst 20 refused 3 syn-protection  192.168.1.35  tcp 25,80,443,465,587,717,2525
   -> exchange1  10.0.1.1  up              1   1234      56         7   98765    87654  12345678  1234567890  rdp answers in 1.5 ms
   -> exchange2  10.0.1.2  drained  0 (of 1)   1200       2         0       0        0         0           0  drained by an operator
 FWM  1 (0x1) exchange1-rdp management  192.168.1.36  every port
@@ -35,6 +35,7 @@ fn what_needs_attention_stands_above_the_table() {
     let mut other = status.services[0].clone();
     (other.name, other.serving) = ("smtp".into(), ServingStatus::Sorry);
     status.services[0].quorum.held = false;
+    status.services[0].syn_protection = Some(SynProtectionStatus::Unsupported);
     status.services.push(other);
     let text = Table(&status).to_string();
     let attention: Vec<&str> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
@@ -49,6 +50,7 @@ fn what_needs_attention_stands_above_the_table() {
             "! address 192.168.1.35 is missing on eth0",
             "! service exchange is below its quorum, and has no sorry server that could serve",
             "! service smtp is served by its sorry servers",
+            "! service exchange runs without SYN protection: this kernel has none",
         ]
     );
 }
@@ -72,6 +74,7 @@ fn both_families_and_port_maps_are_shown() {
     service.ports = vec!["tcp 80".into(), "udp 1000-2000".into()];
     service.granularity_v4 = Some(24);
     service.granularity_v6 = Some(64);
+    (service.rate_limit, service.syn_protection) = (None, None);
     assert_eq!(
         service_line(&service),
         "FWM  80 (0x50) exchange wrr persistent 600s/24,v6/64  192.168.1.35,fd00::35  tcp 80 udp 1000-2000"
@@ -127,4 +130,16 @@ fn who_serves_is_told_where_it_is_not_as_usual() {
     service.serving = ServingStatus::Nobody;
     (service.quorum.present, service.quorum.held) = (100, true);
     assert_eq!(serving(&service), " nobody serves quorum 100/100");
+}
+
+#[test]
+fn what_limits_and_protects_a_service_is_told() {
+    let mut service = sample::status().services.remove(0);
+    assert_eq!(protection(&service), " limit 10/second burst 20 refused 3 syn-protection");
+    service.rate_limit.as_mut().unwrap().refused = 0;
+    service.syn_protection = Some(SynProtectionStatus::Unsupported);
+    service.full_nat = true;
+    assert_eq!(protection(&service), " limit 10/second burst 20 syn-protection (unsupported) full-nat");
+    (service.rate_limit, service.syn_protection, service.full_nat) = (None, None, false);
+    assert_eq!(protection(&service), "");
 }

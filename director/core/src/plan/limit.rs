@@ -31,12 +31,7 @@ pub(super) fn statements(names: &FamilyNames, limit: RateLimit) -> Vec<Statement
 /// Name of the set with the buckets of a rate.
 pub(super) fn buckets(ipv6: bool, limit: RateLimit) -> String {
     let RateLimit { connections, per, burst, .. } = limit;
-    let unit = match per {
-        RateUnit::Second => "second",
-        RateUnit::Minute => "minute",
-        RateUnit::Hour => "hour",
-        RateUnit::Day => "day",
-    };
+    let unit = per.name();
     format!("limits{}-{connections}-per-{unit}-burst-{burst}", if ipv6 { 6 } else { 4 })
 }
 
