@@ -74,6 +74,7 @@ impl Live {
             let numbers: BTreeSet<ServiceNumber> = services.keys().copied().collect();
             self.reader = if numbers.is_empty() { None } else { Some(Reader::start(numbers)?) };
         }
+        self.busy.retain(|service| services.contains_key(service));
         self.services = services;
         Ok(())
     }

@@ -48,7 +48,8 @@ impl Reader {
             (ConntrackEvents::open(DestinationId::FLAG, DestinationId::FLAG)?, Conntrack::open()?);
         let (stop, stopped) = UnixStream::pair().map_err(LiveError::Thread)?;
         let shared = Arc::new(Shared { tally: Mutex::new(Tally::new(services)), moved: Notify::new() });
-        let mut thread = Thread { events, conntrack, stopped, shared: Arc::clone(&shared) };
+        let mut thread =
+            Thread { events, conntrack, stopped, shared: Arc::clone(&shared), heard: Vec::new() };
         thread::Builder::new()
             .name("connections".to_owned())
             .spawn(move || thread.run())
@@ -87,6 +88,8 @@ struct Thread {
     conntrack: Conntrack,
     stopped: UnixStream,
     shared: Arc<Shared>,
+    /// Events between reading and noting.
+    heard: Vec<Event>,
 }
 
 impl Thread {
@@ -112,20 +115,20 @@ impl Thread {
     /// Notes all events that wait.
     fn read(&mut self, census: &mut Censuses) -> Result<(), Error> {
         let mut lost = false;
-        let (events, shared) = (&mut self.events, &self.shared);
-        shared.change(|tally| {
-            events.read(|event| match event {
-                ConntrackEvent::New(it) => tally.note(Event::New(connection(&it))),
-                ConntrackEvent::Update(it) => tally.note(Event::Changed(connection(&it))),
-                ConntrackEvent::Destroy(it) => tally.note(Event::Gone(connection(&it))),
-                ConntrackEvent::Lost => lost = true,
-            })
-        })?;
+        let heard = &mut self.heard;
+        // Reading takes its time; the control loop shall not wait for it.
+        let result = self.events.read(|event| match event {
+            ConntrackEvent::New(it) => heard.push(Event::New(connection(&it))),
+            ConntrackEvent::Update(it) => heard.push(Event::Changed(connection(&it))),
+            ConntrackEvent::Destroy(it) => heard.push(Event::Gone(connection(&it))),
+            ConntrackEvent::Lost => lost = true,
+        });
+        self.shared.change(|tally| heard.drain(..).for_each(|event| tally.note(event)));
         if lost {
             tracing::warn!("the kernel told more than could be read: counting all connections anew");
             census.hasten(Instant::now());
         }
-        Ok(())
+        result
     }
 
     fn census(&mut self, censuses: &mut Censuses) -> Result<(), Error> {
