@@ -243,7 +243,6 @@ impl<K: Kernel> Dataplane<K> {
         if transaction.is_empty() {
             return Ok(retired);
         }
-        let counting: Vec<&str> = self.layout.iter().flat_map(Layout::counting_maps).collect();
         for operation in &transaction.operations {
             let (map, keys) = match operation {
                 Operation::DeleteElements { map, keys, .. } => (map, Some(keys.as_slice())),
@@ -257,7 +256,8 @@ impl<K: Kernel> Dataplane<K> {
                 | Operation::AddMap { .. }
                 | Operation::AddElements { .. } => continue,
             };
-            if !counting.contains(&map.as_str()) {
+            // Also maps of the layout before.
+            if !plan::counts(map) {
                 continue;
             }
             for (key, packets) in self.kernel.packets(map, keys).map_err(SyncError::Kernel)? {
@@ -274,7 +274,7 @@ impl<K: Kernel> Dataplane<K> {
         }
         for operation in &transaction.operations {
             if let Operation::AddElements { map, elements, .. } = operation
-                && counting.contains(&map.as_str())
+                && plan::counts(map)
             {
                 elements.iter().for_each(|(key, _)| connections.begin(map, key));
             }

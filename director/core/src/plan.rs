@@ -57,6 +57,14 @@ pub fn ruleset(
     ruleset
 }
 
+/// True if elements of the map count, in one layout or another.
+#[must_use]
+pub fn counts(map: &str) -> bool {
+    let of_family =
+        |names: &names::FamilyNames| [names.dests, names.port_dests, names.overflow].contains(&map);
+    map == names::LIMITED || FAMILIES.iter().any(of_family)
+}
+
 /// Map whose elements count, by a service's mark, the connections of clients over the rate limit.
 #[must_use]
 pub fn limited_map() -> &'static str {
