@@ -16,6 +16,8 @@
 mod layout;
 mod limit;
 mod names;
+mod parts;
+mod persistence;
 mod pick;
 mod service;
 mod skeleton;
@@ -79,7 +81,7 @@ pub fn persistence_key(service: &Service, client: IpAddr) -> Option<(&'static st
     let names = &FAMILIES[usize::from(client.is_ipv6())];
     let bits = if client.is_ipv6() { persistence.granularity_v6 } else { persistence.granularity_v4 };
     let network = Network::new(client, bits)?.network();
-    Some((names.persist, Key::of([skeleton::datum(network), Datum::Mark(service.mark.get())])))
+    Some((names.persist, Key::of([parts::datum(network), Datum::Mark(service.mark.get())])))
 }
 
 /// Map of the persistence entries of a family.

@@ -4,7 +4,7 @@
 //! another rate gets other buckets.
 
 use super::names::{FamilyNames, LIMITED, OVER_LIMIT};
-use super::skeleton::{insert, saddr};
+use super::parts::{insert, saddr};
 use crate::model::{RateLimit, RateUnit, Service};
 use director_nft::ir::{self, Datum, Element, ElementData, Key, Rate, Ruleset, Selector, Statement, Verdict};
 use std::time::Duration;

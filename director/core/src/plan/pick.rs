@@ -1,6 +1,6 @@
 //! How the kernel comes to a slot for a new connection: by turns, at random, or by a hash.
 
-use super::skeleton::saddr;
+use super::parts::saddr;
 use crate::model::{ClientHash, Scheduler, Service};
 use director_nft::fnv::fnv1a;
 use director_nft::ir::{Expression, Jhash, Numgen, NumgenMode, Selector};

@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
-use super::skeleton::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
+use super::parts::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
 use super::{limit, pick, slot_owners, synproxy};
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::names::{FULL_NAT, SOURCES};
-use super::skeleton::{base_chain, chain, commented, insert, output_interface};
+use super::parts::{base_chain, chain, commented, insert, output_interface};
 use crate::model::{Model, Node};
 use director_nft::ir::{
     ChainKind, Datum, Element, ElementData, Hook, Key, Match, Rule, Ruleset, Selector, Statement, Verdict,

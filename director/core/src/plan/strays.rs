@@ -4,7 +4,7 @@
 //! as they are, with their private source: what answers them is a chain that every forwarded packet meets, so it is
 //! made only when configured.
 
-use super::skeleton::{base_chain, commented};
+use super::parts::{base_chain, commented};
 use crate::model::{Model, Node};
 use director_nft::ir::{
     ChainKind, CtStates, Datum, Hook, Match, Reject, Ruleset, Selector, Statement, Verdict,

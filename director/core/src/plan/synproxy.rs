@@ -24,8 +24,10 @@
 use super::layout::{self, Layout};
 use super::limit;
 use super::names::{FAMILIES, FLOODED, FamilyNames, limit_chain, proven_chain, service_chain};
+use super::parts::{
+    base_chain, chain, commented, datum, goto, insert, is_protocol, rule, saddr, set_meta_mark,
+};
 use super::service::vip_key;
-use super::skeleton::{base_chain, chain, commented, datum, insert, saddr, set_meta_mark};
 use crate::model::{Node, Protocol, Service};
 use director_nft::ir::{
     ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec, MarkTarget,
@@ -155,7 +157,7 @@ pub(super) fn chains(
     let chain_name = |name: fn(&str, bool) -> String| name(&service.name, names.ipv6);
     let mut front = Vec::new();
     if serves {
-        let prove = vec![is_tcp(), Statement::Verdict(Verdict::Jump(CLIENTS.to_owned()))];
+        let prove = vec![is_protocol(Protocol::Tcp), Statement::Verdict(Verdict::Jump(CLIENTS.to_owned()))];
         front.push(commented(prove, &format!("{}: clients prove themselves first", service.name)));
     }
     if let Some(limit) = service.rate_limit {
@@ -189,7 +191,7 @@ fn handshake(names: &FamilyNames) -> Vec<Rule> {
         ),
         commented(vec![mark_by(&client, names.handshakes), proof()], "it has sent a SYN"),
         commented(vec![mark_by(&[Selector::MetaMark], FLOODED), proof()], "it may have sent a SYN"),
-        commented(vec![is_tcp(), Statement::Reject(Reject::TcpReset)], "of no connection"),
+        commented(vec![is_protocol(Protocol::Tcp), Statement::Reject(Reject::TcpReset)], "of no connection"),
     ]
 }
 
@@ -226,23 +228,10 @@ fn is_syn() -> Statement {
     Statement::Match(Match::TcpFlags { mask, value: TcpFlags::SYN, negate: false })
 }
 
-fn is_tcp() -> Statement {
-    let value = Datum::Proto(Protocol::Tcp.number());
-    Statement::Match(Match::Value { selector: Selector::L4Proto, negate: false, value })
-}
-
 fn handshake_chain(names: &FamilyNames) -> String {
     format!("handshake{}", if names.ipv6 { 6 } else { 4 })
 }
 
 fn proof_chain(names: &FamilyNames) -> String {
     format!("proof{}", if names.ipv6 { 6 } else { 4 })
-}
-
-fn goto(chain: &str) -> Statement {
-    Statement::Verdict(Verdict::Goto(chain.to_owned()))
-}
-
-fn rule(statements: Vec<Statement>) -> Rule {
-    Rule { statements, comment: None }
 }
