@@ -16,6 +16,7 @@ pub use tier::Serving;
 use crate::availability::{Availability, Health, State, availability};
 use crate::model::{PortRange, Role, Scheduler, Service, Weight};
 use crate::overrides::Override;
+use crate::ports::PortStates;
 use ramp::Memory;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,6 +58,8 @@ pub struct Observation<'a> {
     pub health: &'a BTreeMap<String, Health>,
     /// What operators set.
     pub overrides: &'a BTreeMap<String, Override>,
+    /// What they set for its ports.
+    pub ports: &'a PortStates,
     /// Their connections; only of services that need to know ([`needs_loads`]).
     pub demand: &'a Demand,
     /// Seconds since 1970.
@@ -74,6 +77,8 @@ pub struct Offer {
     pub quorum: QuorumState,
     /// Ports of the service that are refused. Each lies within a range of the service's ports.
     pub closed_ports: Vec<PortRange>,
+    /// Those of them whose connections end.
+    pub ended_ports: Vec<PortRange>,
     /// Empty where the scheduler does not go by it.
     pub demand: Demand,
 }
@@ -87,6 +92,7 @@ impl Offer {
             serving: Serving::Nobody,
             quorum: QuorumState { weight: 0, held: false },
             closed_ports: Vec::new(),
+            ended_ports: Vec::new(),
             demand: Demand { loads: BTreeMap::new(), expected: 0 },
         };
         &NOTHING
@@ -132,7 +138,8 @@ impl Pool {
             servers,
             serving,
             quorum,
-            closed_ports: service.disabled_ports.clone(),
+            closed_ports: observation.ports.closed(service),
+            ended_ports: observation.ports.ended(service),
             demand: if counts { observation.demand.clone() } else { Demand::default() },
         }
     }

@@ -1,4 +1,10 @@
-//! Sets of ports as lists of ranges.
+//! Sets of ports as lists of ranges, and what operators do with them.
+
+mod selection;
+mod states;
+
+pub use selection::{ParsePortsError, PortSelection};
+pub use states::{PortException, PortOverride, PortState, PortStates};
 
 use crate::model::PortRange;
 use std::fmt;
@@ -48,7 +54,8 @@ impl fmt::Display for PortRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Protocol;
+    use crate::config::load;
+    use crate::model::{Protocol, Service};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -64,7 +71,26 @@ mod tests {
         prop::collection::vec(range, 0..6)
     }
 
-    fn set(ranges: &[PortRange]) -> BTreeSet<(Protocol, u16)> {
+    /// tcp 80, 53 and 1000-1005, udp 53 and 1003-1010.
+    pub(super) fn service() -> Service {
+        let text = "
+version: 1
+nodes:
+  lb1:
+    public: {interface: eth0, address: 192.168.1.33/24}
+    private: {interface: eth1, address: 10.0.1.33/24}
+servers: {a: {address: 10.0.1.1}}
+services:
+  web:
+    vip: 192.168.1.35
+    ports: {tcp: [80, 53, 1000-1005], udp: [53, 1003-1010]}
+    servers: {a: {}}
+";
+        let mut model = load(text, "test").unwrap_or_else(|report| panic!("{report}"));
+        model.services.remove("web").unwrap()
+    }
+
+    pub(super) fn set(ranges: &[PortRange]) -> BTreeSet<(Protocol, u16)> {
         ranges.iter().flat_map(|it| (it.first..=it.last).map(|port| (it.protocol, port))).collect()
     }
 

@@ -4,6 +4,7 @@ use crate::config::load;
 use crate::overrides::{Drain, Override, ReturningClients};
 use crate::plan::{Layout, ruleset};
 use crate::pool::{Demand, Observation, Pool};
+use crate::ports::PortStates;
 use director_nft::ir::{Datum, Reject};
 use director_nft::trace::{Outcome, Packet, Trace, Tracer};
 use proptest::prelude::*;
@@ -50,8 +51,13 @@ impl Farm {
             .map(|(name, clients)| (name.to_owned(), Override { weight: None, drain: Some(drain(clients)) }))
             .into_iter()
             .collect();
-        let observation =
-            Observation { health: &health, overrides: &overrides, demand: &Demand::default(), now: 0 };
+        let observation = Observation {
+            health: &health,
+            overrides: &overrides,
+            ports: &PortStates::default(),
+            demand: &Demand::default(),
+            now: 0,
+        };
         let offer = Pool::default().offer(&model.services["web"], &observation);
         let offers = BTreeMap::from([("web".to_owned(), offer)]);
         let layout = Layout::new(&model, 10_000, None);

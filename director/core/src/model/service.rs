@@ -1,6 +1,7 @@
 //! Virtual services and their real servers.
 
 use super::Mark;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -128,7 +129,7 @@ impl RateUnit {
 }
 
 /// A closed range of ports of one protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortRange {
     /// tcp or udp; "both" in the configuration makes one range of each.
     pub protocol: Protocol,
@@ -139,7 +140,8 @@ pub struct PortRange {
 }
 
 /// Transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP
     Tcp,

@@ -98,6 +98,8 @@ pub(super) const FLOODED: &str = "flooded";
 pub(super) const FULL_NAT: &str = "full-nat";
 /// Refuses what no server can be found for.
 pub(super) const NO_SERVER: &str = "no-server";
+/// Refuses ports of a service that are closed.
+pub(super) const CLOSED: &str = "closed";
 /// Refuses ports of a VIP that no service declares.
 pub(super) const UNDECLARED: &str = "undeclared";
 

@@ -1,12 +1,13 @@
 //! One service's part of the ruleset.
 
 use super::layout::{Layout, distinct_ports, maps_ports};
-use super::names::{FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
+use super::names::{CLOSED, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::parts::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
 use super::{limit, pick, slot_owners, synproxy};
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
+use crate::ports::{intersect, subtract};
 use director_nft::ir::{Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
@@ -16,7 +17,7 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
     let mut part = layout.maps();
     limit::refusal(&mut part, service);
     for names in FAMILIES.iter().filter(|names| service.vips.iter().any(|vip| vip.is_ipv6() == names.ipv6)) {
-        ports(&mut part, names, service);
+        ports(&mut part, names, service, offer);
         let slots = slots(&mut part, names, service, registry, offer);
         destinations(&mut part, names, service, registry, offer);
         overflow(&mut part, names, service);
@@ -35,14 +36,27 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
 /// First slot and number of slots of a service in a family.
 type SlotRange = (u32, u32);
 
-fn ports(part: &mut Ruleset, names: &FamilyNames, service: &Service) {
-    for vip in service.vips.iter().filter(|vip| vip.is_ipv6() == names.ipv6) {
-        for range in &service.ports {
-            let verdict = Verdict::Goto(service_chain(&service.name, names.ipv6));
-            let element =
-                Element { data: Some(ElementData::Verdict(verdict)), comment: Some(service.name.clone()) };
-            let map = if range.first == range.last { names.vips } else { names.ranges };
-            insert(part, map, vip_key(datum(*vip), *range), element);
+/// Every port leads somewhere, closed ones to their refusal. Pieces of a range stay where ranges are: so closing a
+/// port never takes more room in the map of fixed size.
+fn ports(part: &mut Ruleset, names: &FamilyNames, service: &Service, offer: &Offer) {
+    let element = |chain: String, comment: String| {
+        let data = Some(ElementData::Verdict(Verdict::Goto(chain)));
+        Element { data, comment: Some(comment) }
+    };
+    let open = element(service_chain(&service.name, names.ipv6), service.name.clone());
+    let closed = element(CLOSED.to_owned(), format!("{}: closed", service.name));
+    for range in &service.ports {
+        let map = if range.first == range.last { names.vips } else { names.ranges };
+        let pieces = [
+            (subtract(&[*range], &offer.closed_ports), &open),
+            (intersect(&[*range], &offer.closed_ports), &closed),
+        ];
+        for vip in service.vips.iter().filter(|vip| vip.is_ipv6() == names.ipv6) {
+            for (pieces, element) in &pieces {
+                for piece in pieces {
+                    insert(part, map, vip_key(datum(*vip), *piece), (*element).clone());
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What all services share: hooks, look-ups, refusals and management addresses.
 
 use super::layout::Layout;
-use super::names::{self, FAMILIES, FamilyNames, LIMITED, NO_SERVER, OVER_LIMIT, UNDECLARED};
+use super::names::{self, CLOSED, FAMILIES, FamilyNames, LIMITED, NO_SERVER, OVER_LIMIT, UNDECLARED};
 use super::parts::{
     base_chain, chain, commented, datum, dnat, from_slot, goto, insert, is_protocol, port_dnat, rule,
     set_ct_mark, set_meta_mark,
@@ -26,6 +26,7 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
     strays::refusal(&mut ruleset, model, node);
     synproxy::skeleton(&mut ruleset, layout, node);
     chain(&mut ruleset, NO_SERVER, refusal("no server"));
+    chain(&mut ruleset, CLOSED, refusal("closed port of a service"));
     chain(&mut ruleset, UNDECLARED, refusal("undeclared port of a VIP"));
     if layout.has(LIMITED) {
         chain(&mut ruleset, OVER_LIMIT, refusal("over the rate limit"));

@@ -2,6 +2,7 @@
 
 mod live;
 mod persistence;
+mod ports;
 mod protection;
 mod schedulers;
 
@@ -10,6 +11,7 @@ use crate::availability::Health;
 use crate::config::load;
 use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
 use crate::pool::{Demand, Observation, Pool};
+use crate::ports::PortStates;
 use director_nft::diff::diff;
 use director_nft::fake::Fake;
 use director_nft::ir::Reject;
@@ -53,6 +55,7 @@ struct Farm {
     layout: Layout,
     health: BTreeMap<String, BTreeMap<String, Health>>,
     overrides: BTreeMap<String, BTreeMap<String, Override>>,
+    ports: BTreeMap<String, PortStates>,
     offers: BTreeMap<String, Offer>,
     tracer: Tracer,
     now: Duration,
@@ -70,6 +73,7 @@ impl Farm {
             layout,
             health: BTreeMap::new(),
             overrides: BTreeMap::new(),
+            ports: BTreeMap::new(),
             offers: BTreeMap::new(),
             tracer: Tracer::new(&Ruleset::default()),
             now: Duration::ZERO,
@@ -83,11 +87,12 @@ impl Farm {
     }
 
     fn apply(&mut self) {
-        let nothing = (BTreeMap::new(), BTreeMap::new(), Demand::default());
+        let nothing = (BTreeMap::new(), BTreeMap::new(), Demand::default(), PortStates::default());
         for service in self.model.services.values() {
             let observation = Observation {
                 health: self.health.get(&service.name).unwrap_or(&nothing.0),
                 overrides: self.overrides.get(&service.name).unwrap_or(&nothing.1),
+                ports: self.ports.get(&service.name).unwrap_or(&nothing.3),
                 demand: &nothing.2,
                 now: 0,
             };

@@ -2,6 +2,7 @@ use super::*;
 use crate::config::load;
 use crate::model::{Quorum, Ramp, RealServer, SlowStart, Thresholds};
 use crate::overrides::{Drain, ReturningClients, WeightOverride};
+use crate::ports::PortStates;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -88,6 +89,7 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}}}
         let observation = Observation {
             health: &self.health,
             overrides: &self.overrides,
+            ports: &PortStates::default(),
             demand: &self.demand,
             now: self.now,
         };
