@@ -15,13 +15,14 @@ mod explain;
 mod guard;
 mod listen;
 mod persistence;
+mod ports;
 mod problem;
 mod routes;
 mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use body::{DrainBody, WeightBody};
+pub use body::{DrainBody, PortBody, WeightBody};
 pub use connections::Ended;
 pub use listen::{BindError, Listeners};
 pub use persistence::PinBody;

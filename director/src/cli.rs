@@ -11,12 +11,14 @@ mod failure;
 mod output;
 mod persistence;
 mod plan;
+mod port;
 mod wait;
 
 pub use connections::{ConnectionsArgs, FilterArgs, KillArgs};
 pub use dispatch::execute;
 pub use failure::Failure;
 pub use persistence::{EntryArgs, PersistenceArgs};
+pub use port::{PortArgs, PortCommand};
 
 use crate::options::RunOptions;
 use crate::state::DEFAULT_FOLDER;
@@ -136,6 +138,9 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Close ports of a service, or open them
+    #[command(subcommand)]
+    Port(PortCommand),
     /// Say which server a new connection of a client would get, and why
     Explain {
         /// The client, with its port where that matters

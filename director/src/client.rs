@@ -4,10 +4,11 @@ mod connections;
 
 pub use connections::Lines;
 
-use crate::api::{DrainBody, Problem, WeightBody};
+use crate::api::{DrainBody, PortBody, Problem, WeightBody};
 use crate::command::{DrainRequest, OverrideChange};
 use crate::status::Status;
 use director_core::explain::{Explanation, Question};
+use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
@@ -110,6 +111,24 @@ impl Client {
             OverrideChange::Reset => (Method::POST, "reset", None),
         };
         let path = format!("/v1/services/{}/servers/{}/{action}", segment(service), segment(server));
+        self.ask(method, &path, body).await.map(drop)
+    }
+
+    /// Sets the state of ports of a service; `None`: as configured. Returns once the kernel has it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn change_ports(
+        &self,
+        service: &str,
+        ports: PortSelection,
+        state: Option<PortState>,
+    ) -> Result<(), Error> {
+        let path = format!("/v1/services/{}/ports/{ports}", segment(service));
+        let (method, body) = match state {
+            Some(state) => (Method::PUT, Some(json!(PortBody { state }))),
+            None => (Method::DELETE, None),
+        };
         self.ask(method, &path, body).await.map(drop)
     }
 

@@ -7,6 +7,7 @@ use crate::status::Status;
 use director_core::explain::Question;
 use director_core::model::Network;
 use director_core::overrides::{AtDeadline, ReturningClients};
+use director_core::ports::{PortSelection, PortState, PortStates};
 use tokio::sync::{mpsc, oneshot};
 
 /// A request and where its answer goes.
@@ -22,6 +23,17 @@ pub enum Command {
         server: String,
         /// What shall change.
         change: OverrideChange,
+        /// Outcome.
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    /// Sets the state of ports of a service; answered once the kernel has it.
+    Ports {
+        /// The service's name.
+        service: String,
+        /// Which ports.
+        ports: PortSelection,
+        /// Their state; `None`: as configured.
+        state: Option<PortState>,
         /// Outcome.
         reply: oneshot::Sender<Result<(), CommandError>>,
     },
@@ -151,6 +163,22 @@ pub enum CommandError {
     /// There are as many pins as there may be.
     #[error("{0} clients are pinned already; that is the limit")]
     TooManyPins(usize),
+    /// The service does not have these ports.
+    #[error("service {service:?} has no port {ports}: it has {}", .known.join(" "))]
+    UnknownPort {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        ports: PortSelection,
+        /// Those that it has, as [`crate::status::ServiceStatus::ports`].
+        known: Vec<String>,
+    },
+    /// Too many ranges of ports would have a state of their own.
+    #[error("more than {max} ranges of ports of service {service:?} would have a state of their own", max = PortStates::MAX)]
+    TooManyPorts {
+        /// The service.
+        service: String,
+    },
     /// The configuration file does not hold; the text is the report, one error a paragraph.
     #[error("the configuration was not loaded, the old one stays:\n{0}")]
     Configuration(String),
@@ -200,6 +228,19 @@ impl Handle {
         change: OverrideChange,
     ) -> Result<(), CommandError> {
         self.ask(|reply| Command::Override { service, server, change, reply }).await?
+    }
+
+    /// Sets the state of ports of a service; `None`: as configured.
+    ///
+    /// # Errors
+    /// The service or a port is unknown, or the kernel or the state file refused.
+    pub async fn change_ports(
+        &self,
+        service: String,
+        ports: PortSelection,
+        state: Option<PortState>,
+    ) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Ports { service, ports, state, reply }).await?
     }
 
     /// Reads the configuration file again.

@@ -212,6 +212,8 @@ impl Control {
         self.keeper.hurry();
         self.count();
         self.bury(None);
+        let closed = self.offers.iter().filter(|(_, offer)| !offer.ended_ports.is_empty());
+        self.end_closed(closed.map(|(service, _)| service.clone()).collect());
         self.purge.add(Due::Untranslated, Instant::now());
         Ok(())
     }
@@ -320,6 +322,9 @@ impl Control {
             Command::Override { service, server, change, reply } => {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
+            Command::Ports { service, ports, state, reply } => {
+                drop(reply.send(self.change_ports(&service, ports, state).await));
+            }
             Command::Reload(reply) => drop(reply.send(self.reload().await)),
             Command::Persistence(reply) => drop(reply.send(self.entries_view())),
             Command::Entry { service, client, change, reply } => {
@@ -377,6 +382,7 @@ impl Control {
             registry: &self.registry,
             offers: &self.offers,
             overrides: self.memory.overrides(),
+            ports: self.memory.ports(),
             now: unix_now(),
             entries: self.counting.entries(),
             evicted: self.counting.evicted(),

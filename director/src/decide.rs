@@ -1,14 +1,18 @@
-//! What services offer: verdicts, overrides and live connections to the pool of each service.
+//! What services offer: verdicts, overrides, port states and live connections to the pool of each service.
 
 use crate::targets::{VerdictMap, health_of};
 use director_core::availability::Health;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;
 use director_core::pool::{Demand, Observation, Offer, Pool};
+use director_core::ports::PortStates;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Overrides by service and server.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Override>>;
+
+/// States of ports that operators set, by service.
+pub type PortOverrides = BTreeMap<String, PortStates>;
 
 /// Live connections by service, of those that need to know.
 pub type Demands = BTreeMap<String, Demand>;
@@ -28,6 +32,8 @@ pub struct Situation<'a> {
     pub verdicts: &'a VerdictMap,
     /// What operators set.
     pub overrides: &'a Overrides,
+    /// What they set for ports.
+    pub ports: &'a PortOverrides,
     /// Live connections.
     pub demands: &'a Demands,
     /// Seconds since 1970.
@@ -45,7 +51,7 @@ pub fn due(overrides: &Overrides, pools: &Pools, now: u64) -> BTreeSet<String> {
 impl Situation<'_> {
     /// Decides for one service.
     pub fn offer(&self, service: &Service, pools: &mut Pools) -> Offer {
-        let (no_overrides, no_demand) = (BTreeMap::new(), Demand::unknown());
+        let (no_overrides, no_ports, no_demand) = (BTreeMap::new(), PortStates::default(), Demand::unknown());
         let health: BTreeMap<String, Health> = service
             .servers
             .values()
@@ -54,6 +60,7 @@ impl Situation<'_> {
         let observation = Observation {
             health: &health,
             overrides: self.overrides.get(&service.name).unwrap_or(&no_overrides),
+            ports: self.ports.get(&service.name).unwrap_or(&no_ports),
             demand: self.demands.get(&service.name).unwrap_or(&no_demand),
             now: self.now,
         };
@@ -96,7 +103,8 @@ services:
         let mut pools = Pools::new();
         let mut decide = |overrides: &Overrides, now| {
             let (model, verdicts, demands) = (&model, &VerdictMap::new(), &Demands::new());
-            Situation { model, verdicts, overrides, demands, now }.offers(&mut pools);
+            let ports = &PortOverrides::new();
+            Situation { model, verdicts, overrides, ports, demands, now }.offers(&mut pools);
             pools.clone()
         };
         let drained = set("mail", Override { weight: None, drain: Some(Drain::default()) });

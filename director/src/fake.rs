@@ -10,11 +10,15 @@ use crate::command::{Command, CommandError, EntryChange, Handle, OverrideChange}
 use crate::connections::View;
 use crate::sample;
 use director_core::model::Network;
+use director_core::ports::{PortSelection, PortState};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 /// Service, server, change.
 pub(crate) type Change = (String, String, OverrideChange);
+
+/// Service, ports, state.
+pub(crate) type PortChange = (String, PortSelection, Option<PortState>);
 
 /// Answers as the real one does, for [`sample::status`].
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(crate) struct ControlLoop {
 struct Notes {
     changes: Vec<Change>,
     entry_changes: Vec<(String, Network, EntryChange)>,
+    ports: Vec<PortChange>,
     reloads: usize,
     refusal: Option<String>,
     failure: Option<CommandError>,
@@ -56,6 +61,11 @@ impl ControlLoop {
     /// Changes of entries carried out since the last call.
     pub(crate) fn take_entry_changes(&self) -> Vec<(String, Network, EntryChange)> {
         std::mem::take(&mut lock(&self.notes).entry_changes)
+    }
+
+    /// States of ports set since the last call.
+    pub(crate) fn take_ports(&self) -> Vec<PortChange> {
+        std::mem::take(&mut lock(&self.notes).ports)
     }
 
     /// Reloads carried out.
@@ -100,6 +110,9 @@ impl Notes {
             Command::Status(reply) => drop(reply.send(sample::status())),
             Command::Override { service, server, change, reply } => {
                 drop(reply.send(self.change(service, server, change)));
+            }
+            Command::Ports { service, ports, state, reply } => {
+                drop(reply.send(self.change_ports(service, ports, state)));
             }
             Command::Reload(reply) => drop(reply.send(self.reload())),
             Command::Explain(_, reply) => drop(reply.send(sample::moment())),
@@ -153,6 +166,21 @@ impl Notes {
             return Err(error.clone());
         }
         self.entry_changes.push((service, client, change));
+        Ok(())
+    }
+
+    /// The service has tcp 25, as far as this is concerned.
+    fn change_ports(
+        &mut self,
+        service: String,
+        ports: PortSelection,
+        state: Option<PortState>,
+    ) -> Result<(), CommandError> {
+        let known = vec!["tcp 25".to_owned()];
+        if !["25", "tcp/25"].contains(&ports.to_string().as_str()) {
+            return Err(CommandError::UnknownPort { service, ports, known });
+        }
+        self.ports.push((service, ports, state));
         Ok(())
     }
 

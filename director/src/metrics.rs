@@ -9,6 +9,7 @@ use crate::status::{
     ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
     TrafficStatus,
 };
+use director_core::ports::PortState;
 use families::Families;
 use prometheus::{Registry, TextEncoder};
 
@@ -89,6 +90,12 @@ metrics! {
         "Connections refused because their client was over the rate limit; absent without one.";
     SYN_PROTECTION = Gauge "director_service_syn_protection" ["service"]
         "1 if a service that asks for SYN protection has it, 0 if the kernel has none; absent if it does not ask.";
+    SERVICE_CLOSED_PORTS = Gauge "director_service_closed_ports" ["service"]
+        "Ports of a service that are drained or disabled; one of tcp and udp counts twice.";
+    PORT_STATE = Gauge "director_port_state" ["service", "protocol", "port", "state"]
+        "1 for the state of ports that are closed, or were opened or closed by an operator.";
+    PORT_OVERRIDDEN = Gauge "director_port_overridden" ["service", "protocol", "port"]
+        "1 if an operator set the state of these ports; absent if they are simply enabled.";
     SERVICE_CONNECTIONS = Counter "director_service_connections_total" ["service"]
         "Connections scheduled, over the servers that a service has now.";
     SERVICE_ACTIVE = Gauge "director_service_active_connections" ["service"]
@@ -234,6 +241,7 @@ fn service(families: &mut Families, service: &ServiceStatus) {
     if let Some(protection) = service.syn_protection {
         families.set(SYN_PROTECTION, &[name], flag(protection == SynProtectionStatus::On));
     }
+    ports(families, service);
     traffic(families, &SERVICE_TRAFFIC, &[name], &service.traffic());
     if let Some(entries) = &service.entries {
         families.set(SERVICE_ENTRIES, &[name], count(entries.entries));
@@ -243,6 +251,18 @@ fn service(families: &mut Families, service: &ServiceStatus) {
     }
     for server in &service.servers {
         self::server(families, name, server);
+    }
+}
+
+fn ports(families: &mut Families, service: &ServiceStatus) {
+    let name = service.name.as_str();
+    let closed = service.port_states.iter().filter(|it| it.state != PortState::Enabled);
+    let closed: f64 = closed.map(|it| f64::from(it.last) - f64::from(it.first) + 1.0).sum();
+    families.set(SERVICE_CLOSED_PORTS, &[name], closed);
+    for it in &service.port_states {
+        let (protocol, ports) = (it.protocol.name(), it.ports());
+        families.set(PORT_STATE, &[name, protocol, &ports, it.state.name()], 1.0);
+        families.set(PORT_OVERRIDDEN, &[name, protocol, &ports], flag(it.override_state.is_some()));
     }
 }
 

@@ -1,14 +1,16 @@
 //! The Exchange farm's status and numbers, for the tests of everything that shows them.
 
-use crate::decide::{Demands, Overrides, Pools, Situation};
+use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::explain::Moment;
 use crate::persistence::{Table, View};
 use crate::status::*;
 use crate::targets::VerdictMap;
 use director_core::config;
 use director_core::ids::Registry;
+use director_core::model::Protocol;
 use director_core::overrides::AtDeadline;
 use director_core::persistence::Pins;
+use director_core::ports::PortState;
 use std::sync::Arc;
 
 /// The numbers of the example: the services' servers get 0x80000001 and so on.
@@ -34,7 +36,8 @@ pub(crate) fn moment() -> Moment {
         service.persistence = None;
     }
     let (verdicts, overrides, demands) = (&VerdictMap::new(), &Overrides::new(), &Demands::new());
-    let situation = Situation { model: &model, verdicts, overrides, demands, now: 0 };
+    let ports = &PortOverrides::new();
+    let situation = Situation { model: &model, verdicts, overrides, ports, demands, now: 0 };
     let offer = situation.offers(&mut Pools::new()).remove("exchange").unwrap();
     Moment { model: Arc::new(model), registry: Arc::new(registry()), offer }
 }
@@ -76,6 +79,14 @@ pub(crate) fn status() -> Status {
             mark: 80,
             vips: vec![[192, 168, 1, 35].into()],
             ports: vec!["tcp 25,80,443,465,587,717,2525".into()],
+            port_states: vec![PortStatus {
+                protocol: Protocol::Tcp,
+                first: 2525,
+                last: 2525,
+                state: PortState::Drained,
+                configured_state: PortState::Enabled,
+                override_state: Some(PortState::Drained),
+            }],
             scheduler: "wrr".into(),
             persistence_seconds: Some(600),
             granularity_v4: Some(32),

@@ -5,7 +5,9 @@ mod protection;
 
 pub use protection::{RateLimitStatus, SynProtectionStatus};
 
+use director_core::model::Protocol;
 use director_core::overrides::AtDeadline;
+use director_core::ports::PortState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::iter::Sum;
@@ -126,6 +128,8 @@ pub struct ServiceStatus {
     pub vips: Vec<IpAddr>,
     /// Its ports, as `tcp 25,80,443` or `udp 1000-2000`.
     pub ports: Vec<String>,
+    /// Those of them that are not simply enabled by the configuration.
+    pub port_states: Vec<PortStatus>,
     /// LVS's name of the scheduler.
     pub scheduler: String,
     /// Persistence timeout, if it is persistent.
@@ -150,6 +154,31 @@ pub struct ServiceStatus {
     pub full_nat: bool,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
+}
+
+/// Ports that are closed, or have a state that an operator set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// Their protocol.
+    pub protocol: Protocol,
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+    /// The state in force.
+    pub state: PortState,
+    /// What the configuration file says: `enabled` or `disabled`.
+    pub configured_state: PortState,
+    /// What was set at run time.
+    pub override_state: Option<PortState>,
+}
+
+impl PortStatus {
+    /// `80` or `1000-1010`.
+    #[must_use]
+    pub fn ports(&self) -> String {
+        if self.first == self.last { self.first.to_string() } else { format!("{}-{}", self.first, self.last) }
+    }
 }
 
 /// Who gets the new connections of a service.

@@ -4,7 +4,8 @@ mod columns;
 mod summary;
 
 use crate::status::{
-    ManagementStatus, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus, TrafficStatus,
+    ManagementStatus, PortStatus, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
+    TrafficStatus,
 };
 use columns::Align;
 pub(crate) use columns::Columns;
@@ -102,7 +103,7 @@ fn service_line(service: &ServiceStatus) -> String {
     }
     flags.push_str(&protection(service));
     flags.push_str(&serving(service));
-    let ports = printable(&service.ports.join(" "));
+    let ports = printable(&service.ports.join(" ")) + &port_states(service);
     virtual_line(service.mark, &service.name, &flags, &joined(&service.vips), &ports)
 }
 
@@ -121,6 +122,13 @@ fn protection(service: &ServiceStatus) -> String {
         text.push_str(" full-nat");
     }
     text
+}
+
+/// Ports that are not simply enabled by the configuration: ` (tcp 80 drained, udp 53 enabled)`.
+fn port_states(service: &ServiceStatus) -> String {
+    let text = |it: &PortStatus| format!("{} {} {}", it.protocol.name(), it.ports(), it.state.name());
+    let texts: Vec<String> = service.port_states.iter().map(text).collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
 /// Who serves, and the quorum, where that needs saying.

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use director_core::overrides::{AtDeadline, ReturningClients};
+use director_core::ports::PortState;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,6 +42,15 @@ pub struct DrainBody {
     /// Persistent clients `stay` or `move`; without it, as the service says.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word")]
     pub returning_clients: Option<ReturningClients>,
+}
+
+/// Body of `PUT .../ports/{port}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortBody {
+    /// `enabled`, `drained` or `disabled`.
+    #[serde(deserialize_with = "word")]
+    pub state: PortState,
 }
 
 /// A year.

@@ -62,6 +62,10 @@ pub enum Kind {
     Pinned,
     /// As many clients are pinned as can be.
     TooManyPins,
+    /// No such port in that service.
+    UnknownPort,
+    /// Too many ranges of ports would have a state of their own.
+    TooManyPorts,
     /// The configuration file does not hold.
     ConfigurationRefused,
     /// The kernel refused.
@@ -100,6 +104,8 @@ impl Kind {
         Self::NoEntry,
         Self::Pinned,
         Self::TooManyPins,
+        Self::UnknownPort,
+        Self::TooManyPorts,
         Self::ConfigurationRefused,
         Self::KernelRefused,
         Self::NotRecorded,
@@ -132,6 +138,8 @@ impl Kind {
             Self::NoEntry => (StatusCode::NOT_FOUND, "no entry"),
             Self::Pinned => (StatusCode::CONFLICT, "pinned"),
             Self::TooManyPins => (StatusCode::CONFLICT, "too many pins"),
+            Self::UnknownPort => (StatusCode::NOT_FOUND, "unknown port"),
+            Self::TooManyPorts => (StatusCode::CONFLICT, "too many ports"),
             Self::ConfigurationRefused => (StatusCode::UNPROCESSABLE_ENTITY, "configuration refused"),
             Self::KernelRefused => (StatusCode::INTERNAL_SERVER_ERROR, "kernel refused"),
             Self::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, "not recorded"),
@@ -196,6 +204,13 @@ impl From<CommandError> for Problem {
                 Self::new(Kind::Pinned, error.to_string()).hint("unpin it, then delete its entry")
             }
             CommandError::TooManyPins(_) => Self::new(Kind::TooManyPins, error.to_string()),
+            CommandError::UnknownPort { service, ports, known } => {
+                Self::new(Kind::UnknownPort, format!("service {service:?} has no port {ports}"))
+                    .hint(format!("it has {}", known.join(" ")))
+            }
+            CommandError::TooManyPorts { .. } => {
+                Self::new(Kind::TooManyPorts, error.to_string()).hint("name ranges of ports, or reset some")
+            }
             CommandError::Configuration(report) => Self::new(Kind::ConfigurationRefused, report)
                 .hint("the one in force stays; correct the file and reload"),
             CommandError::Kernel(reason) => Self::new(Kind::KernelRefused, reason),

@@ -1,7 +1,7 @@
 //! What can be asked, and who answers.
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
-use super::{Kind, Problem, connections, explain, persistence};
+use super::{Kind, Problem, connections, explain, persistence, ports};
 use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
 use crate::metrics;
 use crate::status::{ServiceStatus, Status};
@@ -40,6 +40,8 @@ pub(super) fn router(api: Api) -> Router {
         .route(&format!("{SERVER}/drain"), post(drain))
         .route(&format!("{SERVER}/enable"), post(enable))
         .route(&format!("{SERVER}/reset"), post(reset))
+        .route("/v1/services/{service}/ports/{port}", ports::of_any_protocol())
+        .route("/v1/services/{service}/ports/{protocol}/{port}", ports::of_one_protocol())
         .route("/v1/explain", get(explain::explain))
         .route("/v1/reload", post(reload))
         .route("/v1/connections", get(connections::list).delete(connections::end))

@@ -2,8 +2,8 @@
 
 use super::output::Printer;
 use super::{
-    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, run_options,
-    wait,
+    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, port,
+    run_options, wait,
 };
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
@@ -63,6 +63,7 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Reset { server } => {
             override_server(&client, printer, &server, OverrideChange::Reset, "as configured").await
         }
+        Command::Port(command) => port::execute(&client, printer, command).await,
         Command::Explain { client: from, called, udp } => {
             explain::explain(&client, printer, from, called, udp).await
         }

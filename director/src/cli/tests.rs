@@ -112,6 +112,20 @@ fn every_command_is_understood() {
         ("connections kill --all", kill(true)),
         ("enable exchange exchange1", Command::Enable { server: server.clone() }),
         ("reset exchange exchange1", Command::Reset { server }),
+        (
+            "port disable exchange tcp/80",
+            Command::Port(PortCommand::Disable(PortArgs {
+                service: "exchange".into(),
+                ports: "tcp/80".parse().unwrap(),
+            })),
+        ),
+        (
+            "port reset exchange 1000-1010",
+            Command::Port(PortCommand::Reset(PortArgs {
+                service: "exchange".into(),
+                ports: "1000-1010".parse().unwrap(),
+            })),
+        ),
         ("reload", Command::Reload),
         ("flush", Command::Flush { state }),
     ] {
@@ -146,6 +160,10 @@ fn wrong_usage_is_told_apart() {
         ("drain exchange exchange1 --returning away", ValueValidation),
         ("weight exchange exchange1 5 --for 0s", ValueValidation),
         ("drain exchange exchange1 exchange2", UnknownArgument),
+        ("port exchange 80", InvalidSubcommand),
+        ("port drain exchange", MissingRequiredArgument),
+        ("port drain exchange 0", ValueValidation),
+        ("port drain exchange sctp/80", ValueValidation),
         ("status --output yaml", InvalidValue),
         ("run --node=", InvalidValue),
         ("reload --force", UnknownArgument),

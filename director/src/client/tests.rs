@@ -50,6 +50,11 @@ async fn asks_and_changes() {
         client.change("exchange", "exchange1", change).await.unwrap();
         assert_eq!(control.take_changes(), [("exchange".into(), "exchange1".into(), change)]);
     }
+    for (ports, state) in [("25", Some(PortState::Drained)), ("tcp/25", None)] {
+        let ports: PortSelection = ports.parse().unwrap();
+        client.change_ports("exchange", ports, state).await.unwrap();
+        assert_eq!(control.take_ports(), [("exchange".into(), ports, state)]);
+    }
     client.reload().await.unwrap();
     assert_eq!(control.reloads(), 1);
 }

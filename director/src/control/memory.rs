@@ -1,7 +1,7 @@
 //! What the control loop remembers over restarts, a file for each kind, so that a changed weight writes little.
 
 use crate::command::OverrideChange;
-use crate::decide::Overrides;
+use crate::decide::{Overrides, PortOverrides};
 use crate::state::{StateError, Store};
 use crate::targets::LastVerdicts;
 use crate::traffic::{Connections, Totals};
@@ -58,6 +58,7 @@ pub(super) struct Memory {
     registry: Store<Registry>,
     overrides: (Store<Overrides>, Overrides),
     pins: (Store<Pins>, Pins),
+    ports: (Store<PortOverrides>, PortOverrides),
     addresses: (Store<OwnAddresses>, OwnAddresses),
     /// The file has other addresses.
     unrecorded: bool,
@@ -81,6 +82,7 @@ impl Memory {
             registry: registry_store,
             overrides: Store::open(folder, "overrides.json")?,
             pins: Store::open(folder, "pins.json")?,
+            ports: Store::open(folder, "ports.json")?,
             addresses: Store::open(folder, "addresses.json")?,
             unrecorded: false,
             traffic: traffic_store,
@@ -146,6 +148,16 @@ impl Memory {
 
     pub(super) fn set_pins(&mut self, pins: Pins) -> Result<(), StateError> {
         save_changed(&mut self.pins, pins)
+    }
+
+    pub(super) fn ports(&self) -> &PortOverrides {
+        &self.ports.1
+    }
+
+    /// Records states of ports before they take effect.
+    pub(super) fn set_ports(&mut self, mut ports: PortOverrides) -> Result<(), StateError> {
+        ports.retain(|_, states| !states.is_empty());
+        save_changed(&mut self.ports, ports)
     }
 
     pub(super) fn addresses(&self) -> &OwnAddresses {

@@ -7,7 +7,7 @@ use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{self, Dataplane, Kernel};
-use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
+use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
@@ -65,7 +65,7 @@ pub struct Plan {
 pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     let mut registry = Registry::default();
     registry.assign(&configuration.model)?;
-    let offers = offers(&configuration.model, &VerdictMap::new(), &Overrides::new());
+    let offers = offers(&configuration.model, &VerdictMap::new(), &Overrides::new(), &PortOverrides::new());
     Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default(), true)))
 }
 
@@ -82,7 +82,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let observed = kernel.observe()?;
     let protects = dataplane::protects(&mut kernel, &configuration.model);
     let verdicts = verdicts(&configuration.model, memory.verdicts());
-    let offers = offers(&configuration.model, &verdicts, memory.overrides());
+    let offers = offers(&configuration.model, &verdicts, memory.overrides(), memory.ports());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
     let managed = configuration.model.kernel.manage;
@@ -124,8 +124,9 @@ fn verdicts(model: &Model, remembered: &LastVerdicts) -> VerdictMap {
 }
 
 /// What services offer.
-fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
-    let situation = Situation { model, verdicts, overrides, demands: &Demands::new(), now: unix_now() };
+fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides, ports: &PortOverrides) -> Offers {
+    let situation =
+        Situation { model, verdicts, overrides, ports, demands: &Demands::new(), now: unix_now() };
     situation.offers(&mut Pools::new())
 }
 

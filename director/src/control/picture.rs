@@ -1,9 +1,9 @@
 //! The status as the control loop knows it.
 
 use super::counting::Entries;
-use crate::decide::{Offers, Overrides};
+use crate::decide::{Offers, Overrides, PortOverrides};
 use crate::status::{
-    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, ProbeStatus, QuorumStatus,
+    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, PortStatus, ProbeStatus, QuorumStatus,
     RateLimitStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, SynProtectionStatus,
     TrafficStatus,
 };
@@ -14,6 +14,7 @@ use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;
 use director_core::pool::{Offer, Serving, WHOLE};
+use director_core::ports::{PortException, PortStates};
 use std::collections::BTreeMap;
 
 /// What services and management addresses are shown from.
@@ -22,6 +23,7 @@ pub(super) struct Picture<'a> {
     pub(super) registry: &'a Registry,
     pub(super) offers: &'a Offers,
     pub(super) overrides: &'a Overrides,
+    pub(super) ports: &'a PortOverrides,
     /// Seconds since 1970.
     pub(super) now: u64,
     /// Persistence entries.
@@ -83,6 +85,7 @@ impl Picture<'_> {
             mark: service.mark.get(),
             vips: service.vips.clone(),
             ports: ports(&service.ports),
+            port_states: self.port_states(service),
             scheduler: service.scheduler.name().to_owned(),
             persistence_seconds: persistence.map(|it| it.timeout.as_secs()),
             granularity_v4: persistence.map(|it| it.granularity_v4),
@@ -122,6 +125,20 @@ impl Picture<'_> {
             refused_v4,
             refused_v6,
         }
+    }
+
+    fn port_states(&self, service: &Service) -> Vec<PortStatus> {
+        let none = PortStates::default();
+        let exceptions = self.ports.get(&service.name).unwrap_or(&none).exceptions(service);
+        let show = |it: PortException| PortStatus {
+            protocol: it.ports.protocol,
+            first: it.ports.first,
+            last: it.ports.last,
+            state: it.state(),
+            configured_state: it.configured,
+            override_state: it.set,
+        };
+        exceptions.into_iter().map(show).collect()
     }
 
     fn server(&self, service: &Service, server: &RealServer) -> ServerStatus {
@@ -217,7 +234,7 @@ fn probe(name: &str, verdict: &health::Verdict) -> ProbeStatus {
 }
 
 /// `tcp 25,80,1000-2000`, a text for each protocol.
-fn ports(ranges: &[PortRange]) -> Vec<String> {
+pub(super) fn ports(ranges: &[PortRange]) -> Vec<String> {
     let of = |protocol: Protocol, name: &str| {
         let ranges = ranges.iter().filter(|range| range.protocol == protocol);
         let texts: Vec<String> = ranges.map(range).collect();

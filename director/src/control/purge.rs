@@ -6,14 +6,18 @@
 //! have a mark: until it is answered, each packet of such a flow meets the rules, which can't translate it any more.
 //! UDP flows of a sorry server that is no longer needed: a flow whose client goes on sending would never end by itself.
 //!
+//! Those of ports that are disabled: by the service in their mark, and the port that the client called.
+//!
 //! All is done once more a moment later: a first packet may have met the ruleset just before it changed, and be
 //! recorded just after the flush.
 
 use crate::decide::Offers;
-use director_core::model::{Model, Protocol, Role};
-use director_core::pool::Serving;
+use director_core::ids::{DestinationId, ServiceNumber};
+use director_core::model::{Model, PortRange, Protocol, Role};
+use director_core::pool::{Offer, Serving};
+use director_core::ports::subtract;
 use director_nft::netlink::{Conntrack, Error, Filter, Flow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -37,6 +41,13 @@ pub(super) enum Due {
     Destination(u32),
     /// UDP flows of the destination with this id.
     Flows(u32),
+    /// Connections with this mark to ports that are disabled.
+    Closed {
+        /// Value of the mark's bits in `mask`.
+        mark: u32,
+        /// Bits that count.
+        mask: u32,
+    },
     /// Connections to public addresses that are not translated.
     Untranslated,
 }
@@ -75,6 +86,35 @@ impl Purge {
 pub(super) fn end_flows(conntrack: &mut Conntrack, id: u32) -> Result<usize, Error> {
     let filter = Filter { protocol: Some(Protocol::Udp.number()), ..Filter::mark(id, u32::MAX) };
     end(conntrack, &filter, |_| true)
+}
+
+/// Ends connections that `filter` lets through whose service has `ended` their port; how many. At most [`BATCH`] at a time.
+///
+/// # Errors
+/// Conntrack refused; some may have ended.
+pub(super) fn end_closed(
+    conntrack: &mut Conntrack,
+    filter: Filter,
+    ended: &BTreeMap<ServiceNumber, &[PortRange]>,
+) -> Result<usize, Error> {
+    end(conntrack, &filter, |flow| is_closed(flow, ended))
+}
+
+fn is_closed(flow: &Flow, ended: &BTreeMap<ServiceNumber, &[PortRange]>) -> bool {
+    let port = flow.original.destination_port;
+    let holds = |range: &PortRange| {
+        range.protocol.number() == flow.protocol && (range.first..=range.last).contains(&port)
+    };
+    let ranges = DestinationId::service_of(flow.mark).and_then(|service| ended.get(&service));
+    ranges.is_some_and(|ranges| ranges.iter().any(holds))
+}
+
+/// Services of which ports are disabled that were not in `before`.
+pub(super) fn closed(before: &Offers, after: &Offers) -> Vec<String> {
+    let more = |(name, before): &(&String, &Offer)| {
+        after.get(*name).is_some_and(|after| !subtract(&after.ended_ports, &before.ended_ports).is_empty())
+    };
+    before.iter().filter(more).map(|(name, _)| name.clone()).collect()
 }
 
 /// Ends connections to `addresses` that are not translated; how many. At most [`BATCH`] at a time.

@@ -7,6 +7,7 @@ use crate::decide::{Offers, Situation};
 use director_core::ids::DestinationId;
 use director_core::model::Model;
 use director_core::pool::{Offer, Pool};
+use director_nft::netlink::Filter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,7 +63,8 @@ impl Control {
     pub(super) fn decide(&mut self, scope: Scope<'_>, now: u64) {
         let model = &self.configuration.model;
         let (verdicts, overrides, demands) = (&self.verdicts, self.memory.overrides(), &self.demands);
-        let situation = Situation { model, verdicts, overrides, demands, now };
+        let ports = self.memory.ports();
+        let situation = Situation { model, verdicts, overrides, ports, demands, now };
         match scope {
             Scope::Surroundings => {}
             Scope::Service(name) => {
@@ -115,6 +117,7 @@ impl Control {
                 self.purge.add(Due::Flows(id.get()), Instant::now());
             }
         }
+        self.end_closed(purge::closed(&changed, &self.offers));
         self.flush_connections();
         self.entries_after_sync(synced, &changed);
         log_changes(&changed, &self.offers);
@@ -157,12 +160,26 @@ impl Control {
         self.flush_connections();
     }
 
+    /// Has connections ended whose ports are disabled, of these services.
+    pub(super) fn end_closed(&mut self, services: Vec<String>) {
+        let (mark, mask) = match services.as_slice() {
+            [] => return,
+            [service] => match self.registry.service(service) {
+                Some(number) => number.destinations(),
+                None => return,
+            },
+            // Each look walks the whole table.
+            _ => (DestinationId::FLAG, DestinationId::FLAG),
+        };
+        self.purge.add(Due::Closed { mark, mask }, Instant::now());
+    }
+
     /// Ends the connections whose time has come.
     pub(super) fn flush_connections(&mut self) {
         let due = self.purge.take(Instant::now());
         let destination = |what: &Due| match what {
             Due::Destination(id) => Some(*id),
-            Due::Flows(_) | Due::Untranslated => None,
+            Due::Flows(_) | Due::Closed { .. } | Due::Untranslated => None,
         };
         let mut ids: Vec<u32> = due.iter().filter_map(destination).collect();
         // Each flush walks the whole table: of many, find those that have connections in one walk.
@@ -180,6 +197,13 @@ impl Control {
             let ended = block_in_place(|| match what {
                 Due::Destination(_) => Ok(0),
                 Due::Flows(id) => purge::end_flows(&mut self.conntrack, id),
+                Due::Closed { mark, mask } => {
+                    let ended = self.offers.iter().filter(|(_, offer)| !offer.ended_ports.is_empty());
+                    let ended = ended.filter_map(|(service, offer)| {
+                        Some((self.registry.service(service)?, offer.ended_ports.as_slice()))
+                    });
+                    purge::end_closed(&mut self.conntrack, Filter::mark(mark, mask), &ended.collect())
+                }
                 Due::Untranslated => {
                     let addresses = self.configuration.model.public_addresses();
                     purge::end_untranslated(&mut self.conntrack, &addresses)

@@ -1,7 +1,7 @@
 //! What operators ask for: overrides and reloads. Refused as a whole, or done as a whole.
 
 use super::purge::Due;
-use super::{Control, Scope, unix_now};
+use super::{Control, Scope, picture, unix_now};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
 use crate::explain::Moment;
@@ -11,6 +11,7 @@ use director_core::config::closest;
 use director_core::explain::{Place, Question};
 use director_core::ids::Registry;
 use director_core::model::Service;
+use director_core::ports::{PortSelection, PortState};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::block_in_place;
@@ -31,6 +32,33 @@ impl Control {
         self.counting.distrust();
         if let Err(error) = self.reconcile(Scope::Service(service)).await {
             self.memory.set_overrides(before).map_err(refused)?;
+            return Err(CommandError::Kernel(error));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn change_ports(
+        &mut self,
+        service: &str,
+        ports: PortSelection,
+        state: Option<PortState>,
+    ) -> Result<(), CommandError> {
+        let found = self.find_service(service)?;
+        let meant = ports.of(found).map_err(|ports| CommandError::UnknownPort {
+            service: service.to_owned(),
+            ports,
+            known: picture::ports(&found.ports),
+        })?;
+        let before = self.memory.ports().clone();
+        let states = before.get(service).cloned().unwrap_or_default().with(&meant, state);
+        let states = states.ok_or_else(|| CommandError::TooManyPorts { service: service.to_owned() })?;
+        let mut after = before.clone();
+        after.insert(service.to_owned(), states);
+        let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
+        self.memory.set_ports(after).map_err(refused)?;
+        tracing::info!(service, %ports, state = state.map_or("as configured", PortState::name), "ports");
+        if let Err(error) = self.reconcile(Scope::Service(service)).await {
+            self.memory.set_ports(before).map_err(refused)?;
             return Err(CommandError::Kernel(error));
         }
         Ok(())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
+use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
 use crate::targets::VerdictMap;
 use director_core::config::load;
 use director_core::overrides::{Override, WeightOverride};
@@ -92,8 +92,8 @@ struct Wanted {
 }
 
 fn offers(model: &Model, overrides: &Overrides) -> Offers {
-    let (verdicts, demands) = (&VerdictMap::new(), &Demands::new());
-    Situation { model, verdicts, overrides, demands, now: 0 }.offers(&mut Pools::new())
+    let (verdicts, ports, demands) = (&VerdictMap::new(), &PortOverrides::new(), &Demands::new());
+    Situation { model, verdicts, overrides, ports, demands, now: 0 }.offers(&mut Pools::new())
 }
 
 fn wanted(text: &str, registry: &mut Registry) -> Wanted {

@@ -46,6 +46,13 @@ fn the_exchange_farm_is_told_in_full() {
         ("director_service_quorum_held{service=\"exchange\"}".into(), 1.0),
         ("director_service_rate_limited_total{service=\"exchange\"}".into(), 3.0),
         ("director_service_syn_protection{service=\"exchange\"}".into(), 1.0),
+        ("director_service_closed_ports{service=\"exchange\"}".into(), 1.0),
+        (
+            "director_port_state{service=\"exchange\",protocol=\"tcp\",port=\"2525\",state=\"drained\"}"
+                .into(),
+            1.0,
+        ),
+        ("director_port_overridden{service=\"exchange\",protocol=\"tcp\",port=\"2525\"}".into(), 1.0),
         ("director_service_connections_total{service=\"exchange\"}".into(), 2434.0),
         ("director_service_active_connections{service=\"exchange\"}".into(), 58.0),
         ("director_service_bytes_total{service=\"exchange\",direction=\"in\"}".into(), 12345678.0),

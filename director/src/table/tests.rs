@@ -11,7 +11,7 @@ reconciled 42 times, 1 failed, 3 drift repairs (address 1, ruleset 2), last chan
 
 FWM  Mark Service Scheduler Flags  VIP  Ports
   -> Server     Address   State      Weight  Conns  Active  Inactive  InPkts  OutPkts   InBytes    OutBytes  Reason
-FWM  80 (0x50) exchange wrr persistent 600s/32 limit 10/second burst 20 refused 3 syn-protection  192.168.1.35  tcp 25,80,443,465,587,717,2525
+FWM  80 (0x50) exchange wrr persistent 600s/32 limit 10/second burst 20 refused 3 syn-protection  192.168.1.35  tcp 25,80,443,465,587,717,2525 (tcp 2525 drained)
   -> exchange1  10.0.1.1  up              1   1234      56         7   98765    87654  12345678  1234567890  rdp answers in 1.5 ms
   -> exchange2  10.0.1.2  drained  0 (of 1)   1200       2         0       0        0         0           0  drained by an operator
 FWM  1 (0x1) exchange1-rdp management  192.168.1.36  every port
@@ -72,6 +72,7 @@ fn both_families_and_port_maps_are_shown() {
     let mut service = sample::status().services.remove(0);
     service.vips.push("fd00::35".parse().unwrap());
     service.ports = vec!["tcp 80".into(), "udp 1000-2000".into()];
+    service.port_states.clear();
     service.granularity_v4 = Some(24);
     service.granularity_v6 = Some(64);
     (service.rate_limit, service.syn_protection) = (None, None);
@@ -104,7 +105,7 @@ fn what_a_server_says_cannot_move_the_cursor() {
 fn a_service_without_servers_says_so() {
     let mut status = sample::status();
     status.services[0].servers.clear();
-    assert!(Table(&status).to_string().contains("2525\n  -> (no servers)\nFWM  1"));
+    assert!(Table(&status).to_string().contains("2525 (tcp 2525 drained)\n  -> (no servers)\nFWM  1"));
 }
 
 #[test]

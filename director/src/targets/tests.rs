@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{Demands, Offers, Overrides, Pools, Situation};
+use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
 use director_core::availability::State;
 use director_core::config::load;
 use director_core::overrides::{Drain, Override};
@@ -36,7 +36,8 @@ fn model() -> Model {
 
 fn offers(verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
     let model = &model();
-    let situation = Situation { model, verdicts, overrides, demands: &Demands::new(), now: 0 };
+    let (ports, demands) = (&PortOverrides::new(), &Demands::new());
+    let situation = Situation { model, verdicts, overrides, ports, demands, now: 0 };
     situation.offers(&mut Pools::new())
 }
 
