@@ -8,6 +8,7 @@ use crate::fake::ControlLoop;
 use crate::sample;
 use crate::status::{ServiceStatus, Status};
 use director_core::overrides::{AtDeadline, ReturningClients};
+use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
@@ -585,4 +586,36 @@ async fn an_explanation_wants_a_client_and_an_address_of_one_family() {
         let problem = served.ask("GET", &ask(&query), &[HOST], b"").await.problem();
         assert_eq!((problem.status, problem.title.as_str()), (400, "invalid parameter"), "{query}");
     }
+}
+
+#[tokio::test]
+async fn states_of_ports_are_set_and_dropped() {
+    let served = Served::start().await;
+    let ports = |text: &str| text.parse::<PortSelection>().unwrap();
+    let (put, delete) = ("PUT", "DELETE");
+    for (method, path, body, change) in [
+        (put, "25", &br#"{"state": "drained"}"#[..], (ports("25"), Some(PortState::Drained))),
+        (put, "tcp/25", br#"{"state": "disabled"}"#, (ports("tcp/25"), Some(PortState::Disabled))),
+        (put, "tcp%2F25", br#"{"state": "enabled"}"#, (ports("tcp/25"), Some(PortState::Enabled))),
+        (delete, "25", b"", (ports("25"), None)),
+        (delete, "tcp/25", b"{}", (ports("tcp/25"), None)),
+    ] {
+        let path = format!("/v1/services/exchange/ports/{path}");
+        let answer = served.ask(method, &path, &[HOST, JSON], body).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path} {:?}", answer.body);
+        assert_eq!(served.control.take_ports(), [("exchange".to_owned(), change.0, change.1)]);
+    }
+    for (path, body, title, hint) in [
+        ("26", &br#"{"state": "drained"}"#[..], "unknown port", "it has tcp 25"),
+        ("0", br#"{"state": "drained"}"#, "malformed path", "write 80, tcp/80, udp/53 or 1000-1010"),
+        ("sctp/25", br#"{"state": "drained"}"#, "malformed path", "write 80, tcp/80"),
+        ("25", br#"{"state": "closed"}"#, "invalid body", ""),
+        ("25", b"{}", "invalid body", ""),
+    ] {
+        let path = format!("/v1/services/exchange/ports/{path}");
+        let problem = served.ask(put, &path, &[HOST, JSON], body).await.problem();
+        assert_eq!(problem.title, title, "{path}");
+        assert!(problem.hint.unwrap_or_default().starts_with(hint), "{path}");
+    }
+    assert!(served.control.take_ports().is_empty());
 }

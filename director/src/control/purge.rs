@@ -178,7 +178,7 @@ fn end(conntrack: &mut Conntrack, filter: &Filter, wanted: impl Fn(&Flow) -> boo
 mod tests {
     use super::*;
     use director_core::config::load;
-    use director_core::pool::Offer;
+    use director_nft::netlink::Tuple;
 
     #[test]
     fn sorry_servers_are_relieved_by_regular_ones_only() {
@@ -211,5 +211,53 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}, sorry_se
         assert_eq!(purge.next(), Some(now + AGAIN));
         assert_eq!(purge.take(now + AGAIN), [seven, untranslated]);
         assert_eq!(purge.next(), None);
+    }
+
+    #[test]
+    fn a_connection_ends_by_its_service_and_the_port_that_was_called() {
+        let tuple = |port| Tuple {
+            source: [198, 51, 100, 7].into(),
+            destination: [192, 168, 1, 35].into(),
+            source_port: 40_000,
+            destination_port: port,
+        };
+        let flow = |mark, protocol, port| Flow {
+            id: 1,
+            mark,
+            protocol,
+            original: tuple(port),
+            reply: tuple(8080),
+            tcp_state: None,
+            status: 0,
+            timeout: None,
+            traffic: None,
+        };
+        let service = DestinationId::service_of(0x8000_3001).unwrap();
+        let ranges = [PortRange { protocol: Protocol::Tcp, first: 80, last: 82 }];
+        let ended = BTreeMap::from([(service, &ranges[..])]);
+        for (mark, protocol, port, ends) in [
+            (0x8000_3001, 6, 80, true),
+            (0x8000_3fff, 6, 82, true),
+            (0x8000_3001, 6, 83, false),
+            (0x8000_3001, 17, 80, false),
+            (0x8000_2001, 6, 80, false),
+            (0x0000_3001, 6, 80, false),
+            (0x8000_3001, 6, 8080, false),
+        ] {
+            assert_eq!(is_closed(&flow(mark, protocol, port), &ended), ends, "{mark:x} {protocol} {port}");
+        }
+    }
+
+    #[test]
+    fn ports_that_become_disabled_are_told() {
+        let offers = |ports: &[u16]| {
+            let range = |port: &u16| PortRange { protocol: Protocol::Tcp, first: *port, last: *port };
+            let ended_ports = ports.iter().map(range).collect();
+            Offers::from([("web".to_owned(), Offer { ended_ports, ..Offer::default() })])
+        };
+        assert_eq!(closed(&offers(&[]), &offers(&[80])), ["web"]);
+        assert_eq!(closed(&offers(&[80]), &offers(&[80, 81])), ["web"]);
+        assert!(closed(&offers(&[80, 81]), &offers(&[80])).is_empty());
+        assert!(closed(&offers(&[80]), &Offers::new()).is_empty());
     }
 }

@@ -126,3 +126,48 @@ fn elements_count_what_matches_them() {
         assert_eq!(nft.counters("absent").unwrap_err().errno(), Some(libc::ENOENT));
     });
 }
+
+#[test]
+fn a_range_falls_into_pieces_and_becomes_one_again_in_one_transaction() {
+    in_namespace(|| {
+        let spec = MapSpec {
+            key: vec![DataType::Ipv6Addr, DataType::InetProto, DataType::InetService],
+            data: MapData::Verdict,
+            interval: true,
+            ..MapSpec::default()
+        };
+        let ranges = |pieces: &[(u16, u16, &str)]| {
+            let mut ruleset = Ruleset::default();
+            for name in ["svc", "closed"] {
+                ruleset.chains.insert(name.to_owned(), chain([]));
+            }
+            let element = |(first, last, to): &(u16, u16, &str)| {
+                let port = if first == last {
+                    KeyPart::Value(Datum::Port(*first))
+                } else {
+                    KeyPart::Range(Datum::Port(*first), Datum::Port(*last))
+                };
+                let address = KeyPart::Value(Datum::Ipv6("fd00:1::35".parse().unwrap()));
+                let data = Some(ElementData::Verdict(Verdict::Goto((*to).to_owned())));
+                let key = Key(vec![address, KeyPart::Value(Datum::Proto(17)), port]);
+                (key, Element { data, comment: Some((*to).to_owned()) })
+            };
+            let elements = pieces.iter().map(element).collect();
+            ruleset.maps.insert("ranges".to_owned(), Map { spec: spec.clone(), elements });
+            ruleset
+        };
+        let steps = [
+            ranges(&[(1000, 1010, "svc")]),
+            ranges(&[(1000, 1003, "svc"), (1004, 1004, "closed"), (1005, 1010, "svc")]),
+            ranges(&[(1000, 1002, "closed"), (1003, 1010, "svc")]),
+            ranges(&[(1000, 1010, "closed")]),
+            ranges(&[(1000, 1000, "svc"), (1001, 1009, "closed"), (1010, 1010, "svc")]),
+            ranges(&[(1000, 1010, "svc")]),
+        ];
+        let mut nft = loaded(&steps[0]);
+        for pair in steps.windows(2) {
+            nft.apply(&diff(&Observed::from(&pair[0]), &pair[1])).unwrap();
+            assert_eq!(nft.observe().unwrap(), Observed::from(&pair[1]));
+        }
+    });
+}
