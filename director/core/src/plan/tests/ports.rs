@@ -64,6 +64,8 @@ fn ports_that_the_file_disables_are_refused_until_they_are_enabled() {
 fn no_client_proves_itself_to_a_closed_port() {
     let text = FARM.replace("    mark: 80\n", "    mark: 80\n    syn_protection: true\n");
     let mut farm = Farm::new(&text.replace("    mark: 0x51\n", "    mark: 0x51\n    syn_protection: true\n"));
+    let own = ["192.168.1.35", "192.168.1.38", "fd00:1::35"];
+    farm.tracer = farm.tracer.clone().with_own(own.map(|address| address.parse().unwrap()));
     farm.port("exchange", "80", Some(PortState::Drained));
     farm.port("web", "tcp/1003-1005", Some(PortState::Disabled));
     for (vip, port, expected) in [
