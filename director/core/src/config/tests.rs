@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::{ClientHash, PortMap, Scheduler, Weight};
+use crate::model::{
+    ClientHash, PortMap, Quorum, Ramp, RateLimit, RateUnit, Role, Scheduler, Service, SlowStart, Thresholds,
+    Weight,
+};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -122,26 +125,129 @@ fn what_is_left_out_has_its_default() {
     assert!(!model.outbound.hairpin && model.outbound.masquerade.is_empty());
 }
 
+/// A service with these keys beside its VIP. There are servers x, y and z, and the probes p and q.
+fn service_with(keys: &str) -> Service {
+    let text = format!(
+        "version: 1\n\
+         nodes: {{a: {{public: {{interface: e0, address: 192.0.2.1/24}}, private: {{interface: e1, address: 10.0.0.1/24}}}}}}\n\
+         servers: {{x: {{address: 10.0.0.2}}, y: {{address: 10.0.0.3}}, z: {{address: 10.0.0.4}}}}\n\
+         probes: {{p: {{type: tcp, port: 1}}, q: {{type: tcp, port: 2}}}}\n\
+         services: {{s: {{vip: 192.0.2.9, {keys}}}, \
+         all: {{vip: 192.0.2.10, ports: {{tcp: 80}}, probes: [p, q], servers: {{x: {{}}, y: {{}}, z: {{}}}}}}}}\n"
+    );
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    assert!(validator.is_valid(&json(&text)), "{keys} does not fit the schema");
+    model(&text).services["s"].clone()
+}
+
+#[test]
+fn a_pool_has_levels_spares_and_a_quorum() {
+    let service = service_with(
+        "ports: {tcp: 80}, probe: p, quorum: 3, hysteresis: 1, \
+         servers: {x: {weight: 4, thresholds: {upper: 10}}, y: {priority: 7, thresholds: {upper: 9, lower: 9}}}, \
+         sorry_server: {server: z, port: 8080, weight: 3, probe: q}",
+    );
+    assert_eq!(service.quorum, Quorum { weight: 3, hysteresis: 1 });
+    assert_eq!(service.servers["x"].role, Role::default());
+    // Fewer than three quarters: 7 are, 8 are not.
+    assert_eq!(service.servers["x"].thresholds, Some(Thresholds { upper: 10, lower: 8 }));
+    assert_eq!(service.servers["y"].role, Role::Regular { priority: 7 });
+    assert_eq!(service.servers["y"].thresholds, Some(Thresholds { upper: 9, lower: 9 }));
+    let spare = &service.servers["z"];
+    assert_eq!(spare.role, Role::Sorry { probes: vec!["q".to_owned()] });
+    assert_eq!((spare.weight.get(), &spare.ports), (3, &PortMap::All(8080)));
+    assert_eq!(
+        (service.probes_of(&service.servers["x"]), service.probes_of(spare)),
+        (&["p".into()][..], &["q".into()][..])
+    );
+
+    let several = "ports: {tcp: 80}, probe: p, servers: {}, sorry_server: [{server: y}, {server: z}]";
+    let service = service_with(several);
+    assert_eq!(service.quorum, Quorum::default());
+    assert!(service.servers.values().all(|it| it.role == Role::Sorry { probes: Vec::new() }));
+    assert_eq!(service.servers.len(), 2);
+}
+
+#[test]
+fn a_slow_start_is_a_time_or_says_how() {
+    let slow = |value: &str| {
+        service_with(&format!("ports: {{tcp: 80}}, servers: {{x: {{}}}}, slow_start: {value}")).slow_start
+    };
+    let start = |seconds, ramp| Some(SlowStart { duration: Duration::from_secs(seconds), ramp });
+    assert_eq!(slow("1m"), start(60, Ramp::Linear));
+    assert_eq!(slow("90"), start(90, Ramp::Linear));
+    assert_eq!(slow("{over: 1d}"), start(86_400, Ramp::Linear));
+    assert_eq!(slow("{over: 1s, ramp: doubling}"), start(1, Ramp::Doubling));
+}
+
+#[test]
+fn a_rate_limit_has_a_unit_of_time() {
+    let limit = |value: &str| {
+        service_with(&format!("ports: {{tcp: 80}}, servers: {{x: {{}}}}, rate_limit: {value}"))
+            .rate_limit
+            .unwrap()
+    };
+    let default = RateLimit {
+        connections: 20,
+        per: RateUnit::Second,
+        burst: 20,
+        granularity_v4: 32,
+        granularity_v6: 128,
+    };
+    assert_eq!(limit("{connections: 20}"), default);
+    let full = limit("{connections: 100, per: hour, burst: 7, granularity: 255.255.255.0, granularity6: 64}");
+    let expected =
+        RateLimit { connections: 100, per: RateUnit::Hour, burst: 7, granularity_v4: 24, granularity_v6: 64 };
+    assert_eq!(full, expected);
+    for (written, unit) in [("second", "1s"), ("minute", "1m"), ("hour", "1h"), ("day", "1d")] {
+        let per = |per| limit(&format!("{{connections: 1, per: {per}}}")).per;
+        assert_eq!(per(written), per(unit));
+    }
+}
+
+#[test]
+fn disabled_ports_are_split_as_the_services_are() {
+    let service = service_with(
+        "ports: {tcp: [80, 81, 90-99], both: 53}, servers: {x: {}}, syn_protection: true, \
+         disabled_ports: {tcp: [80-81, 95-97], udp: 53}",
+    );
+    let disabled: Vec<String> = service.disabled_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(disabled, ["tcp port 80", "tcp port 81", "tcp ports 95-97", "udp port 53"]);
+    assert!(service.syn_protection && !service.full_nat);
+    assert!(service_with("ports: {tcp: 80}, servers: {x: {}}, disabled_ports: {}").disabled_ports.is_empty());
+}
+
+#[test]
+fn full_nat_reaches_servers_anywhere() {
+    let text = "version: 1\n\
+        nodes: {a: {public: {interface: e0, address: 192.0.2.1/24}, private: {interface: e1, address: 10.0.0.1/24}}}\n\
+        servers: {x: {address: 10.9.9.9}}\n\
+        outbound: {reset_invalid: true}\n\
+        services: {s: {vip: 192.0.2.9, ports: {tcp: 80}, full_nat: true, servers: {x: {}}}}\n";
+    let built = model(text);
+    assert!(built.services["s"].full_nat && built.outbound.reset_invalid);
+    assert!(load(&text.replace("full_nat: true", "full_nat: false"), "f").is_err());
+}
+
 #[test]
 fn schedulers_have_their_options() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
     let scheduler = |options: &str| {
-        let text = format!(
-            "version: 1\n\
-             nodes: {{a: {{public: {{interface: e0, address: 192.0.2.1/24}}, private: {{interface: e1, address: 10.0.0.1/24}}}}}}\n\
-             servers: {{x: {{address: 10.0.0.2}}}}\n\
-             services: {{s: {{vip: 192.0.2.9, ports: {{tcp: 80}}, servers: {{x: {{}}}}, {options}}}}}\n"
-        );
-        assert!(validator.is_valid(&json(&text)), "{options} does not fit the schema");
-        model(&text).services["s"].scheduler
+        service_with(&format!("ports: {{tcp: 80}}, servers: {{x: {{}}}}, {options}")).scheduler
     };
     let hash = ClientHash { granularity_v4: 24, granularity_v6: 64, port: true, fallback: true };
     let options = "hash_granularity: 255.255.255.0, hash_granularity6: /64, hash_port: true";
     assert_eq!(scheduler("scheduler: random"), Scheduler::Random);
     assert_eq!(scheduler("scheduler: dh"), Scheduler::Dh);
     assert_eq!(scheduler("scheduler: fo"), Scheduler::Fo);
+    assert_eq!(scheduler("scheduler: ovf"), Scheduler::Ovf);
+    assert_eq!(scheduler("scheduler: lc"), Scheduler::Lc);
+    assert_eq!(scheduler("scheduler: wlc"), Scheduler::Wlc);
+    assert_eq!(scheduler("scheduler: sed"), Scheduler::Sed);
+    assert_eq!(scheduler("scheduler: nq"), Scheduler::Nq);
     assert_eq!(scheduler("scheduler: sh"), Scheduler::Sh(ClientHash::default()));
     assert_eq!(scheduler("scheduler: mh, hash_fallback: true"), Scheduler::Mh(ClientHash::default()));
+    let strict = ClientHash { fallback: false, ..ClientHash::default() };
+    assert_eq!(scheduler("scheduler: mh, hash_fallback: false"), Scheduler::Mh(strict));
     assert_eq!(scheduler(&format!("scheduler: sh, {options}")), Scheduler::Sh(hash));
     assert_eq!(scheduler(&format!("scheduler: mh, {options}")), Scheduler::Mh(hash));
 }

@@ -88,9 +88,9 @@ choice! {
 record! {
     /// New connections that one client may make.
     RateLimit {
-        /// So many.
+        /// So many in the time under `per`.
         connections: Number<1, 1_000_000> = required,
-        /// In this time: second, minute, hour or day; 1s, 1m, 1h and 1d are the same. Default: second.
+        /// The time: second, minute, hour or day; 1s, 1m, 1h and 1d are the same. Default: second.
         per: RateUnit,
         /// So many at once before the limit is felt. Default: `connections`.
         burst: Number<1, 1_000_000>,
