@@ -18,6 +18,8 @@ pub struct Moment {
     pub registry: Arc<Registry>,
     /// What the service offers that was asked about; nothing if it is none.
     pub offer: Offer,
+    /// Services that ask for SYN protection have it.
+    pub protects: bool,
 }
 
 impl Moment {
@@ -38,6 +40,6 @@ impl Moment {
             [Datum::Mark(destination)] => Some(Entry { destination: *destination, expires: entry.expires }),
             _ => None,
         });
-        Ok(question.explain(place, &self.registry, &self.offer, entry))
+        Ok(question.explain(place, &self.registry, &self.offer, entry, self.protects))
     }
 }

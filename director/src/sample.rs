@@ -39,7 +39,7 @@ pub(crate) fn moment() -> Moment {
     let ports = &PortOverrides::new();
     let situation = Situation { model: &model, verdicts, overrides, ports, demands, now: 0 };
     let offer = situation.offers(&mut Pools::new()).remove("exchange").unwrap();
-    Moment { model: Arc::new(model), registry: Arc::new(registry()), offer }
+    Moment { model: Arc::new(model), registry: Arc::new(registry()), offer, protects: true }
 }
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.

@@ -143,7 +143,7 @@ impl Question {
     }
 
     /// Explains a connection to a place. `offer` is what the place's service offers, `entry` what the client has
-    /// there.
+    /// there; `protects` says whether the kernel can protect from SYN floods.
     #[must_use]
     pub fn explain(
         &self,
@@ -151,6 +151,7 @@ impl Question {
         registry: &Registry,
         offer: &Offer,
         entry: Option<Entry>,
+        protects: bool,
     ) -> Explanation {
         let mut steps = Steps::default();
         let called = format!("{} port {} of {}", self.protocol.name(), self.port, self.address);
@@ -176,7 +177,7 @@ impl Question {
             }
             Place::Service(service) => {
                 steps.add("service", format!("{called} belongs to {}, mark {}", service.name, service.mark));
-                let case = Case { question: self, service, registry, offer };
+                let case = Case { question: self, service, registry, offer, protects };
                 (case.answer(entry, &mut steps), case.candidates())
             }
         };

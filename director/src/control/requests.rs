@@ -75,6 +75,7 @@ impl Control {
             model: Arc::clone(model),
             registry: Arc::clone(&self.registry),
             offer: offer.unwrap_or_default(),
+            protects: !self.dataplane.unprotected(),
         }
     }
 

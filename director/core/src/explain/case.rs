@@ -3,7 +3,7 @@
 use super::{Answer, Candidate, Destination, Entry, Question, Step};
 use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry};
-use crate::model::{Persistence, PortRange, RealServer, Scheduler, Service};
+use crate::model::{Persistence, PortRange, Protocol, RealServer, Scheduler, Service};
 use crate::plan::{next_slot, slot_owners};
 use crate::pool::Offer;
 use director_nft::ir::Expression;
@@ -26,6 +26,8 @@ pub(super) struct Case<'a> {
     pub(super) service: &'a Service,
     pub(super) registry: &'a Registry,
     pub(super) offer: &'a Offer,
+    /// The kernel has a SYN proxy.
+    pub(super) protects: bool,
 }
 
 impl Case<'_> {
@@ -38,14 +40,47 @@ impl Case<'_> {
             steps.add("port", "the port is closed for now: new connections are refused".to_owned());
             return Answer::Refused;
         }
+        if self.service.syn_protection && question.protocol == Protocol::Tcp {
+            steps.add("SYN protection", self.protection());
+        }
         if let Some(limit) = self.service.rate_limit {
-            let unit = format!("{:?}", limit.per).to_lowercase();
+            let bits = if question.client.is_ipv4() { limit.granularity_v4 } else { limit.granularity_v6 };
             let text = format!(
-                "a client may open {} connections a {unit}, {} at once; more are refused",
-                limit.connections, limit.burst
+                "client {}/{bits} may open {} connections a {}, {} at once; more are refused",
+                question.client,
+                limit.connections,
+                limit.per.name(),
+                limit.burst
             );
             steps.add("rate limit", text);
         }
+        let answer = self.server(entry, steps);
+        if self.service.full_nat && matches!(answer, Answer::Server(_) | Answer::OneOf { .. }) {
+            steps.add(
+                "full NAT",
+                "the server sees the director's address in place of the client's".to_owned(),
+            );
+        }
+        answer
+    }
+
+    fn protection(&self) -> String {
+        let ipv6 = self.question.address.is_ipv6();
+        let serves = self.service.servers.values().any(|server| {
+            server.addresses.iter().any(|address| address.is_ipv6() == ipv6)
+                && self.available(server).is_some_and(|it| it.share > 0)
+        });
+        let text = match (self.protects, serves) {
+            (false, _) => "asked for, but this kernel has no SYN proxy: the service runs without",
+            (true, false) => "none while no server takes new clients",
+            (true, true) => {
+                "a client from outside gets a SYN/ACK from the director, and a server once it has answered that"
+            }
+        };
+        text.to_owned()
+    }
+
+    fn server(&self, entry: Option<Entry>, steps: &mut Steps) -> Answer {
         if let Some(persistence) = self.service.persistence
             && let Some(answer) = self.returning(persistence, entry, steps)
         {

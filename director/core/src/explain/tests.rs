@@ -66,7 +66,7 @@ impl Farm {
     }
 
     fn explain(&self, question: &Question, entry: Option<Entry>) -> Explanation {
-        question.explain(question.place(&self.model), &self.registry, &self.offers["web"], entry)
+        question.explain(question.place(&self.model), &self.registry, &self.offers["web"], entry, true)
     }
 
     fn send(&mut self, question: &Question) -> Trace {
@@ -216,4 +216,33 @@ fn other_places_are_told_apart() {
     assert!(
         matches!(farm.explain(&asked, None).answer, Answer::Server(it) if it.server == "b" && it.port == 3389)
     );
+}
+
+#[test]
+fn what_limits_protects_and_translates_is_told() {
+    let options = "    rate_limit: {connections: 10, burst: 20, granularity: 24}\n    syn_protection: true\n    full_nat: true";
+    let farm = Farm::new(options, None, None);
+    let asked = question("198.51.100.7", "192.168.1.35", 80, Protocol::Tcp);
+    let told = |farm: &Farm, asked: &Question, protects| {
+        let place = asked.place(&farm.model);
+        let explanation = asked.explain(place, &farm.registry, &farm.offers["web"], None, protects);
+        let steps = explanation.steps.into_iter().map(|step| format!("{}: {}", step.about, step.text));
+        steps.collect::<Vec<_>>().join("\n")
+    };
+    let text = told(&farm, &asked, true);
+    for expected in [
+        "SYN protection: a client from outside gets a SYN/ACK from the director",
+        "rate limit: client 198.51.100.7/24 may open 10 connections a second, 20 at once",
+        "full NAT: the server sees the director's address",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let text = told(&farm, &asked, false);
+    assert!(text.contains("this kernel has no SYN proxy: the service runs without"), "{text}");
+    let udp = question("198.51.100.7", "192.168.1.35", 53, Protocol::Udp);
+    assert!(!told(&farm, &udp, true).contains("SYN"));
+    let mut farm = farm;
+    farm.offers.insert("web".to_owned(), Offer::default());
+    let text = told(&farm, &asked, true);
+    assert!(text.contains("none while no server takes new clients") && !text.contains("full NAT"), "{text}");
 }

@@ -21,16 +21,23 @@ pub fn service(layout: &Layout, service: &Service, registry: &Registry, offer: &
         let slots = slots(&mut part, names, service, registry, offer);
         destinations(&mut part, names, service, registry, offer);
         overflow(&mut part, names, service);
-        let serves = slots.is_some_and(|(_, count)| count > 0);
         let shielded = synproxy::shield(&mut part, layout, names, service);
         let rules = rules(layout, names, service, slots, shielded);
         if shielded {
-            synproxy::chains(&mut part, names, service, rules, serves);
+            synproxy::chains(&mut part, names, service, rules, serves(names, service, offer));
         } else {
             chain(&mut part, &service_chain(&service.name, names.ipv6), rules);
         }
     }
     part
+}
+
+/// True if new clients of the family get a server.
+fn serves(names: &FamilyNames, service: &Service, offer: &Offer) -> bool {
+    service.servers.values().any(|server| {
+        server.addresses.iter().any(|address| address.is_ipv6() == names.ipv6)
+            && offer.servers.get(&server.name).is_some_and(|it| it.share > 0)
+    })
 }
 
 /// First slot and number of slots of a service in a family.
