@@ -11,6 +11,7 @@
 
 mod body;
 mod connections;
+mod context;
 mod explain;
 mod guard;
 mod listen;
@@ -19,6 +20,7 @@ mod ports;
 mod problem;
 mod routes;
 mod serve;
+mod stream;
 #[cfg(test)]
 mod tests;
 

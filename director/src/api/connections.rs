@@ -4,42 +4,27 @@
 //! has taken enough of the last; a few pieces wait in between, and nothing else is held. Who stops reading is given
 //! up, so that nobody keeps others from listing.
 
-use super::routes::{Api, within_limit};
+use super::context::{Api, Asked, within_limit};
+use super::stream::{PATIENCE, PIECE, Piece, WAITING, body, permit};
 use super::{Kind, Problem};
 use crate::connections::{Lister, ParameterError, Query, Selection};
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use director_nft::netlink::Error;
-use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use std::io;
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// Listings and endings at once. A further one is refused.
-pub(super) const AT_ONCE: usize = 4;
-/// Pieces that wait for the reader.
-pub(super) const WAITING: usize = 2;
-/// A piece is sent when it has so many bytes...
-pub(super) const PIECE: usize = 32 * 1024;
-/// ...or when the kernel was asked so often for it: the reader may have gone meanwhile.
+/// A piece is sent when the kernel was asked so often for it, however small it is: the reader may have gone meanwhile.
 const READS: usize = 64;
-/// Time that a reader may take for a piece.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Answer of `DELETE /v1/connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Connections that were ended.
     pub ended: u64,
 }
-
-pub(super) type Asked = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
 
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, Problem> {
     let (query, [limit]) = Query::parse(&asked?.0, ["limit"])?;
@@ -87,17 +72,6 @@ async fn look(api: &Api, query: &Query) -> Result<(Selection, OwnedSemaphorePerm
     Ok((view.select(query)?, permit))
 }
 
-/// Leave to look into a table of the kernel.
-pub(super) fn permit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
-    api.looks.clone().try_acquire_owned().map_err(|error| match error {
-        TryAcquireError::NoPermits => {
-            Problem::new(Kind::Busy, format!("{AT_ONCE} others look into the kernel's tables"))
-                .hint("try again when one of them is done")
-        }
-        TryAcquireError::Closed => Problem::new(Kind::Stopping, "the director is stopping"),
-    })
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -122,12 +96,6 @@ fn wrong(name: &str, reason: &str, hint: Option<String>) -> ParameterError {
 struct Listing {
     lister: Lister,
     begun: bool,
-}
-
-/// A part of the array's text.
-pub(super) struct Piece {
-    pub(super) text: Vec<u8>,
-    pub(super) last: bool,
 }
 
 impl Listing {
@@ -182,27 +150,6 @@ async fn feed(
             Ok(next) => next,
             Err(problem) => return tracing::warn!("a listing of connections breaks off: {}", problem.detail),
         };
-    }
-}
-
-/// The body of what comes out of the channel, after what has come already: complete with the last piece only.
-pub(super) fn body(first: Option<Piece>, receiver: mpsc::Receiver<Piece>) -> Body {
-    Body::from_stream(stream::unfold(Some((first, receiver)), async |state| {
-        let (first, mut receiver) = state?;
-        let piece = match first {
-            Some(first) => Some(first),
-            None => receiver.recv().await,
-        };
-        match piece {
-            Some(Piece { text, last }) => Some((Ok(Bytes::from(text)), (!last).then_some((None, receiver)))),
-            None => Some((Err(io::Error::other("the listing broke off")), None)),
-        }
-    }))
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(Kind::InvalidParameter, rejection.body_text())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/explain`: which server a new connection would get, and why.
 
-use super::routes::{Api, within_limit};
+use super::context::{Api, within_limit};
 use super::{Kind, Problem};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};

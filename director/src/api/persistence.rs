@@ -4,13 +4,13 @@
 //! is slow: so nothing but a few pieces is held.
 
 use super::body::Json;
-use super::connections::{Asked, PATIENCE, PIECE, Piece, WAITING, body, number, permit};
-use super::routes::{Api, Done, within_limit};
+use super::connections::number;
+use super::context::{Api, Asked, Done, Names, within_limit};
+use super::stream::{PATIENCE, PIECE, Piece, WAITING, body, permit};
 use super::{Kind, Problem};
 use crate::command::EntryChange;
 use crate::connections::{ParameterError, Query, client};
 use crate::persistence::Row;
-use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -28,8 +28,6 @@ pub struct PinBody {
     /// Name of the server.
     pub server: String,
 }
-
-type Names = Result<Path<(String, String)>, PathRejection>;
 
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, Problem> {
     let (query, [limit]) = Query::parse(&asked?.0, ["limit"])?;

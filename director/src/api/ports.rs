@@ -1,7 +1,7 @@
 //! States of ports: `/v1/services/{service}/ports/80`, or `.../ports/tcp/80` of one protocol only.
 
 use super::body::{Json, Nothing, Optional, PortBody};
-use super::routes::{Api, Done, within_limit};
+use super::context::{Api, Done, Names, within_limit};
 use super::{Kind, Problem};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -11,7 +11,6 @@ use director_core::ports::{ParsePortsError, PortState};
 
 /// Of every protocol that the service has there.
 pub(super) fn of_any_protocol() -> MethodRouter<Api> {
-    type Names = Result<Path<(String, String)>, PathRejection>;
     put(async |State(api): State<Api>, names: Names, Json(body): Json<PortBody>| {
         let Path((service, port)) = names?;
         change(&api, service, &port, Some(body.state)).await

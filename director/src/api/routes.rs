@@ -1,8 +1,9 @@
 //! What can be asked, and who answers.
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
+use super::context::{Api, Done, Names, within_limit};
 use super::{Kind, Problem, connections, explain, persistence, ports};
-use crate::command::{CommandError, DrainRequest, Handle, OverrideChange};
+use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::metrics;
 use crate::status::{ServiceStatus, Status};
 use axum::Router;
@@ -12,22 +13,6 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 use director_core::config::closest;
-use prometheus::Registry;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
-
-/// Time that the control loop may take for an answer.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What the handlers share.
-#[derive(Debug, Clone)]
-pub(super) struct Api {
-    pub(super) handle: Handle,
-    pub(super) registry: Registry,
-    /// Looks into the table of connections that may still begin.
-    pub(super) looks: Arc<Semaphore>,
-}
 
 /// All routes.
 pub(super) fn router(api: Api) -> Router {
@@ -54,9 +39,6 @@ pub(super) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-type Names = Result<Path<(String, String)>, PathRejection>;
-pub(super) type Done = Result<StatusCode, Problem>;
-
 async fn status(State(api): State<Api>) -> Result<axum::Json<Status>, Problem> {
     within_limit(api.handle.status()).await.map(axum::Json)
 }
@@ -78,21 +60,21 @@ async fn service(
 
 async fn weight(State(api): State<Api>, names: Names, Json(body): Json<WeightBody>) -> Done {
     let WeightBody { weight, seconds } = body;
-    api.change(names, OverrideChange::Weight { weight, seconds }).await
+    change(&api, names, OverrideChange::Weight { weight, seconds }).await
 }
 
 async fn drain(State(api): State<Api>, names: Names, Optional(body): Optional<DrainBody>) -> Done {
     let DrainBody { deadline_seconds, at_deadline, returning_clients } = body;
     let request = DrainRequest { deadline_seconds, at_deadline, returning_clients };
-    api.change(names, OverrideChange::Drain(request)).await
+    change(&api, names, OverrideChange::Drain(request)).await
 }
 
 async fn enable(State(api): State<Api>, names: Names, _: Optional<Nothing>) -> Done {
-    api.change(names, OverrideChange::Enable).await
+    change(&api, names, OverrideChange::Enable).await
 }
 
 async fn reset(State(api): State<Api>, names: Names, _: Optional<Nothing>) -> Done {
-    api.change(names, OverrideChange::Reset).await
+    change(&api, names, OverrideChange::Reset).await
 }
 
 async fn reload(State(api): State<Api>, _: Optional<Nothing>) -> Done {
@@ -117,34 +99,8 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
         .hint("the Allow header names what it takes")
 }
 
-impl Api {
-    pub(super) fn new(handle: Handle, registry: Registry) -> Self {
-        Self { handle, registry, looks: Arc::new(Semaphore::new(connections::AT_ONCE)) }
-    }
-
-    async fn change(&self, names: Names, change: OverrideChange) -> Done {
-        let Path((service, server)) = names?;
-        within_limit(self.handle.change(service, server, change)).await?;
-        Ok(StatusCode::NO_CONTENT)
-    }
-}
-
-pub(super) async fn within_limit<T>(
-    answer: impl Future<Output = Result<T, CommandError>>,
-) -> Result<T, Problem> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Problem::new(
-            Kind::NoAnswer,
-            format!(
-                "the director did not answer within {ANSWER_TIMEOUT:?}; a change may still be carried out"
-            ),
-        )),
-    }
-}
-
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self::new(Kind::MalformedPath, rejection.body_text())
-    }
+async fn change(api: &Api, names: Names, change: OverrideChange) -> Done {
+    let Path((service, server)) = names?;
+    within_limit(api.handle.change(service, server, change)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,9 @@
 //! Accepts connections and serves them within limits.
 
+use super::context::Api;
 use super::guard;
 use super::listen::Listeners;
-use super::routes::{self, Api};
+use super::routes;
 use crate::command::Handle;
 use axum::Router;
 use axum::serve::Listener;
