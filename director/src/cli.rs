@@ -100,7 +100,11 @@ pub enum Command {
         state: StateArgs,
     },
     /// Show services and servers of the running director
-    Status,
+    Status {
+        /// What they carry a second, as ipvsadm --rate does, in place of totals
+        #[arg(long)]
+        rates: bool,
+    },
     /// Show the connections in the kernel's table, as ipvsadm -Lcn does; or end some
     Connections(ConnectionsArgs),
     /// Show which clients stay with which server; or delete or pin one

@@ -15,12 +15,14 @@ mod addresses;
 mod balance;
 mod counting;
 mod entries;
+mod figures;
 mod history;
 mod keeping;
 mod memory;
 pub mod offline;
 mod picture;
 mod purge;
+mod reading;
 mod reconcile;
 mod requests;
 mod words;
@@ -35,7 +37,7 @@ use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
 use crate::live::{Live, LiveError};
 use crate::options::RunOptions;
-use crate::status::{ConfigurationStatus, ReconcileStatus, Status};
+use crate::status::{ReconcileStatus, Status};
 use crate::targets::{self, VerdictMap};
 use addresses::AddressKeeper;
 use balance::Pace;
@@ -45,14 +47,12 @@ use director_nft::netlink::Conntrack;
 use history::{Drift, History};
 use keeping::Keeper;
 use memory::Memory;
-use picture::Picture;
 use purge::{Due, Purge};
 use reconcile::Scope;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::Signal;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::block_in_place;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// How often settings and timers are looked at, and how soon a failed run is tried again.
 const TICK: Duration = Duration::from_millis(500);
@@ -126,8 +126,12 @@ pub struct Control {
     changed: Offers,
     history: History,
     drift: Drift,
-    /// Since when counts that the kernel has no longer are not in the state file.
-    unrecorded: Option<Instant>,
+    /// Whoever waits for figures, and for which reading.
+    asking: Vec<(u64, oneshot::Sender<Status>)>,
+    /// When the totals shall be put into the state file.
+    record: Option<Instant>,
+    /// When they were last.
+    recorded: Option<Instant>,
     /// When the next override lapses or becomes due, or an offer changes by itself, in seconds since 1970.
     lapses: Option<u64>,
 }
@@ -164,7 +168,7 @@ impl Control {
             addresses: AddressKeeper::open()?,
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
-            counting: Counting::resume(remembered.traffic),
+            counting: Counting::resume(remembered.traffic)?,
             keeper: Keeper::open()?,
             purge: Purge::default(),
             targets,
@@ -185,7 +189,9 @@ impl Control {
                 reconcile: ReconcileStatus::default(),
             },
             drift: Drift::default(),
-            unrecorded: None,
+            asking: Vec::new(),
+            record: None,
+            recorded: None,
             lapses: None,
             memory,
         };
@@ -210,7 +216,6 @@ impl Control {
         }
         self.drift.suspect();
         self.keeper.hurry();
-        self.count();
         self.bury(None);
         let closed = self.offers.iter().filter(|(_, offer)| !offer.ended_ports.is_empty());
         self.end_closed(closed.map(|(service, _)| service.clone()).collect());
@@ -240,6 +245,7 @@ impl Control {
                 () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
                 Some(done) = self.keeper.done() => self.entries_kept(done),
+                Some(done) = self.counting.done() => self.figures_read(done).await,
                 () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.deadlines().await,
@@ -258,8 +264,9 @@ impl Control {
             self.drift.due,
             self.addresses.announce_at(),
             self.keeper.due(),
-            self.unrecorded,
+            self.record,
             self.pace.due(),
+            self.counting.due(),
         ];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + TICK)
     }
@@ -268,7 +275,7 @@ impl Control {
         let now = Instant::now();
         self.flush_connections();
         self.addresses.announce(now);
-        if self.unrecorded.is_some_and(|since| since <= now) {
+        if self.record.is_some_and(|at| at <= now) {
             self.save_traffic();
         }
         self.balance(now);
@@ -278,6 +285,7 @@ impl Control {
             let _ = self.reconcile(Scope::Everything).await;
         }
         self.keep_entries();
+        self.read_figures(now);
     }
 
     async fn tick(&mut self) {
@@ -293,14 +301,6 @@ impl Control {
             let _ = self.reconcile(Scope::Everything).await;
         } else if self.settings.drifted() {
             let _ = self.reconcile(Scope::Surroundings).await;
-        }
-        let now = Instant::now();
-        if self.counting.count_due(now) {
-            self.count();
-            self.save_traffic();
-        } else if self.counting.dump_due(now) {
-            block_in_place(|| self.counting.poll(&mut self.conntrack));
-            self.save_traffic();
         }
     }
 
@@ -318,7 +318,7 @@ impl Control {
     async fn command(&mut self, command: Command) {
         // Whoever asked may have gone since: an answer that nobody takes is no failure.
         match command {
-            Command::Status(reply) => drop(reply.send(self.status().await)),
+            Command::Status(reply) => self.ask_status(reply).await,
             Command::Override { service, server, change, reply } => {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
@@ -343,80 +343,8 @@ impl Control {
         self.targets.send_replace(Arc::new(targets));
     }
 
-    fn count(&mut self) {
-        let refused = self.counting.connections_so_far().all_without_entry();
-        block_in_place(|| {
-            if let Err(error) = self.dataplane.count(self.counting.connections()) {
-                tracing::warn!(%error, "can't read the connection counters");
-            }
-            self.counting.poll(&mut self.conntrack);
-        });
-        self.counting.counted();
-        let refused = self.counting.connections_so_far().all_without_entry().saturating_sub(refused);
-        if refused > 0 {
-            self.keeper.complain("refused", || {
-                tracing::warn!(
-                    connections = refused,
-                    "no room for persistence entries: raise `kernel.persistence_entries`"
-                );
-            });
-        }
-    }
-
-    fn save_traffic(&mut self) {
-        self.unrecorded = None;
-        let error = self.memory.save_traffic(&self.counting.traffic()).err().map(|error| error.to_string());
-        if error.is_some() && error != self.history.totals {
-            tracing::warn!(error, "totals would not survive a restart");
-        }
-        self.history.totals = error;
-    }
-
-    async fn status(&mut self) -> Status {
-        if self.counting.stale(Instant::now()) {
-            self.count();
-            self.keeper.refresh();
-        }
-        let picture = Picture {
-            model: &self.configuration.model,
-            registry: &self.registry,
-            offers: &self.offers,
-            overrides: self.memory.overrides(),
-            ports: self.memory.ports(),
-            now: unix_now(),
-            entries: self.counting.entries(),
-            evicted: self.counting.evicted(),
-            verdicts: &self.verdicts,
-            connections: self.counting.connections_so_far(),
-            flows: self.counting.flows(),
-            unprotected: self.dataplane.unprotected(),
-        };
-        let (services, management) = (picture.services(), picture.management());
-        let persistence = picture.persistence();
-        let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
-        Status {
-            node: self.node_name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_seconds: self.history.started.elapsed().as_secs(),
-            configuration: ConfigurationStatus {
-                path: self.options.config.display().to_string(),
-                hash: self.configuration.hash.clone(),
-                age_seconds: self.history.loaded.elapsed().as_secs(),
-                error: self.history.refusal.clone(),
-                reloads: self.history.reloads,
-                refused: self.history.refused,
-            },
-            reconcile: self.history.reconcile.clone(),
-            settings: self.settings.status(),
-            addresses: self.addresses.status(&wanted, self.memory.addresses()).await,
-            services,
-            management,
-            persistence,
-        }
-    }
-
     async fn stop(mut self) {
-        self.count();
+        self.read_last().await;
         self.save_traffic();
         if !self.options.flush_on_exit {
             self.let_go();

@@ -175,18 +175,9 @@ impl<K: Kernel> Dataplane<K> {
         Ok(synced)
     }
 
-    /// Takes the counts of all elements over into `connections`.
-    ///
-    /// # Errors
-    /// The kernel can't be asked.
-    pub fn count(&mut self, connections: &mut Connections) -> Result<(), K::Error> {
-        let maps: Vec<&str> = self.layout.iter().flat_map(Layout::counting_maps).collect();
-        for map in maps {
-            for (key, packets) in self.kernel.packets(map, None)? {
-                connections.count(map, &key, packets);
-            }
-        }
-        Ok(())
+    /// Maps whose elements count.
+    pub fn counting_maps(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.layout.iter().flat_map(Layout::counting_maps)
     }
 
     /// Removes the table with all that is in it.
@@ -239,9 +230,9 @@ impl<K: Kernel> Dataplane<K> {
         transaction: &Transaction,
         connections: &mut Connections,
     ) -> Result<bool, SyncError<K::Error>> {
-        let mut retired = false;
+        let mut gone = Vec::new();
         if transaction.is_empty() {
-            return Ok(retired);
+            return Ok(false);
         }
         for operation in &transaction.operations {
             let (map, keys) = match operation {
@@ -257,13 +248,12 @@ impl<K: Kernel> Dataplane<K> {
                 | Operation::AddElements { .. } => continue,
             };
             // Also maps of the layout before.
-            if !plan::counts(map) {
-                continue;
+            if plan::counts(map) {
+                gone.push((map, self.kernel.packets(map, keys).map_err(SyncError::Kernel)?));
             }
-            for (key, packets) in self.kernel.packets(map, keys).map_err(SyncError::Kernel)? {
-                connections.retire(map, &key, packets);
-                retired |= packets > 0;
-            }
+        }
+        for (map, packets) in &gone {
+            packets.iter().for_each(|(key, packets)| connections.count(map, key, *packets));
         }
         let entries = self.save_entries(transaction);
         self.kernel.apply(transaction).map_err(SyncError::Kernel)?;
@@ -272,6 +262,10 @@ impl<K: Kernel> Dataplane<K> {
                 tracing::warn!(map, %error, "not every persistence entry could be carried over");
             }
         }
+        // Only now: what was refused goes on to count where it was.
+        for (map, packets) in &gone {
+            packets.keys().for_each(|key| connections.begin(map, key));
+        }
         for operation in &transaction.operations {
             if let Operation::AddElements { map, elements, .. } = operation
                 && plan::counts(map)
@@ -279,7 +273,7 @@ impl<K: Kernel> Dataplane<K> {
                 elements.iter().for_each(|(key, _)| connections.begin(map, key));
             }
         }
-        Ok(retired)
+        Ok(gone.iter().any(|(_, packets)| packets.values().any(|packets| *packets > 0)))
     }
 }
 

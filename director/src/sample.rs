@@ -103,6 +103,13 @@ pub(crate) fn status() -> Status {
             }),
             syn_protection: Some(SynProtectionStatus::On),
             full_nat: false,
+            rates: Some(RateStatus {
+                connections: 2.5,
+                packets_in: 120.6,
+                packets_out: 110.4,
+                bytes_in: 9_876.5,
+                bytes_out: 1_234_567.8,
+            }),
             servers: vec![
                 ServerStatus {
                     name: "exchange1".into(),
@@ -136,6 +143,13 @@ pub(crate) fn status() -> Status {
                         bytes_in: 12_345_678,
                         bytes_out: 1_234_567_890,
                     },
+                    rates: Some(RateStatus {
+                        connections: 2.5,
+                        packets_in: 120.0,
+                        packets_out: 110.4,
+                        bytes_in: 9_876.5,
+                        bytes_out: 1_234_567.8,
+                    }),
                 },
                 ServerStatus {
                     name: "exchange2".into(),
@@ -160,6 +174,7 @@ pub(crate) fn status() -> Status {
                     }),
                     probes: vec![],
                     traffic: TrafficStatus { connections: 1_200, active: 2, ..TrafficStatus::default() },
+                    rates: Some(RateStatus { packets_in: 0.6, ..RateStatus::default() }),
                 },
             ],
         }],
@@ -170,7 +185,9 @@ pub(crate) fn status() -> Status {
             server: "exchange1".into(),
             address: [10, 0, 1, 1].into(),
             traffic: TrafficStatus { connections: 5, active: 1, ..TrafficStatus::default() },
+            rates: Some(RateStatus::default()),
         }],
         persistence: vec![EntryTableStatus { family: "ipv4".into(), entries: 40, limit: 65_536 }],
+        rates_seconds: Some(6.3),
     }
 }

@@ -36,6 +36,8 @@ pub struct Status {
     pub management: Vec<ManagementStatus>,
     /// Tables of persistence entries, of families that have persistent services.
     pub persistence: Vec<EntryTableStatus>,
+    /// Time that rates are measured over, in seconds; `None` while there are none.
+    pub rates_seconds: Option<f64>,
 }
 
 /// The persistence entries of a family.
@@ -118,7 +120,7 @@ pub struct AddressStatus {
 }
 
 /// A virtual service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
@@ -152,6 +154,8 @@ pub struct ServiceStatus {
     pub syn_protection: Option<SynProtectionStatus>,
     /// Connections come to the servers from the director's address.
     pub full_nat: bool,
+    /// What its present servers carry together; `None` while there are no rates.
+    pub rates: Option<RateStatus>,
     /// Its real servers by name.
     pub servers: Vec<ServerStatus>,
 }
@@ -243,7 +247,7 @@ impl ServiceStatus {
 }
 
 /// A real server of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// Its name.
     pub name: String,
@@ -278,6 +282,8 @@ pub struct ServerStatus {
     pub probes: Vec<ProbeStatus>,
     /// What it has carried.
     pub traffic: TrafficStatus,
+    /// What it carries; `None` while there are no rates.
+    pub rates: Option<RateStatus>,
 }
 
 /// A drain in progress.
@@ -390,8 +396,51 @@ impl Sum for TrafficStatus {
     }
 }
 
+/// What a server carries a second, to a tenth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RateStatus {
+    /// New connections.
+    pub connections: f64,
+    /// Packets from clients; 0 while accounting is off.
+    pub packets_in: f64,
+    /// Packets to clients.
+    pub packets_out: f64,
+    /// Bytes from clients.
+    pub bytes_in: f64,
+    /// Bytes to clients.
+    pub bytes_out: f64,
+}
+
+impl RateStatus {
+    /// The same, to a tenth.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let round = |rate: f64| (rate * 10.0).round() / 10.0;
+        Self {
+            connections: round(self.connections),
+            packets_in: round(self.packets_in),
+            packets_out: round(self.packets_out),
+            bytes_in: round(self.bytes_in),
+            bytes_out: round(self.bytes_out),
+        }
+    }
+}
+
+impl Sum for RateStatus {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        let sum = each.fold(Self::default(), |sum, one| Self {
+            connections: sum.connections + one.connections,
+            packets_in: sum.packets_in + one.packets_in,
+            packets_out: sum.packets_out + one.packets_out,
+            bytes_in: sum.bytes_in + one.bytes_in,
+            bytes_out: sum.bytes_out + one.bytes_out,
+        });
+        sum.rounded()
+    }
+}
+
 /// A management address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManagementStatus {
     /// Its name.
     pub name: String,
@@ -405,6 +454,8 @@ pub struct ManagementStatus {
     pub address: IpAddr,
     /// What it has carried.
     pub traffic: TrafficStatus,
+    /// What it carries; `None` while there are no rates.
+    pub rates: Option<RateStatus>,
 }
 
 #[cfg(test)]

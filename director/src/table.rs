@@ -1,6 +1,7 @@
 //! The status as a table in the style of `ipvsadm -L -n --stats`, below a few lines about the director itself.
 
 mod columns;
+mod rates;
 mod summary;
 
 use crate::status::{
@@ -9,6 +10,7 @@ use crate::status::{
 };
 use columns::Align;
 pub(crate) use columns::Columns;
+pub use rates::RateTable;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 
@@ -21,13 +23,41 @@ impl Display for Table<'_> {
         let Self(status) = self;
         summary::write(f, status)?;
         writeln!(f)?;
-        let columns = Columns::new(ALIGNMENT, rows(status));
+        let sheet = Sheet {
+            alignment: ALIGNMENT,
+            headings: HEADINGS,
+            service: |_| None,
+            server: server_row,
+            management: management_row,
+        };
+        sheet.write(f, status)
+    }
+}
+
+/// Rows of `N` columns below lines of services and management addresses.
+struct Sheet<const N: usize> {
+    alignment: [Align; N],
+    headings: [&'static str; N],
+    /// A first row of all servers together.
+    service: fn(&ServiceStatus) -> Option<[String; N]>,
+    server: fn(&ServerStatus) -> [String; N],
+    management: fn(&ManagementStatus) -> [String; N],
+}
+
+impl<const N: usize> Sheet<N> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+        // All rows share the columns' widths.
+        let headings = self.headings.map(str::to_owned);
+        let services = status.services.iter().flat_map(|service| self.rows(service));
+        let management = status.management.iter().map(self.management);
+        let rows = std::iter::once(headings.clone()).chain(services).chain(management);
+        let columns = Columns::new(self.alignment, rows);
         writeln!(f, "FWM  Mark Service Scheduler Flags  VIP  Ports")?;
-        writeln!(f, "  -> {}", columns.line(&HEADINGS.map(str::to_owned)))?;
+        writeln!(f, "  -> {}", columns.line(&headings))?;
         for service in &status.services {
             writeln!(f, "{}", service_line(service))?;
-            for server in &service.servers {
-                writeln!(f, "  -> {}", columns.line(&server_row(server)))?;
+            for row in self.rows(service) {
+                writeln!(f, "  -> {}", columns.line(&row))?;
             }
             if service.servers.is_empty() {
                 writeln!(f, "  -> (no servers)")?;
@@ -35,9 +65,13 @@ impl Display for Table<'_> {
         }
         for management in &status.management {
             writeln!(f, "{}", management_line(management))?;
-            writeln!(f, "  -> {}", columns.line(&management_row(management)))?;
+            writeln!(f, "  -> {}", columns.line(&(self.management)(management)))?;
         }
         Ok(())
+    }
+
+    fn rows(&self, service: &ServiceStatus) -> impl Iterator<Item = [String; N]> {
+        (self.service)(service).into_iter().chain(service.servers.iter().map(self.server))
     }
 }
 
@@ -57,14 +91,6 @@ const ALIGNMENT: [Align; WIDTH] = {
     alignment[WIDTH - 1] = Align::Left;
     alignment
 };
-
-/// All rows, headings first: they share the columns' widths.
-fn rows(status: &Status) -> impl Iterator<Item = Row> {
-    let servers = status.services.iter().flat_map(|service| &service.servers).map(server_row);
-    std::iter::once(HEADINGS.map(str::to_owned))
-        .chain(servers)
-        .chain(status.management.iter().map(management_row))
-}
 
 fn server_row(server: &ServerStatus) -> Row {
     row(

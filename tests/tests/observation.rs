@@ -9,6 +9,9 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// Time that it may take until rates follow.
+const RATES: Duration = Duration::from_secs(60);
+
 const FARM: &str = "
     services:
       exchange:
@@ -64,6 +67,32 @@ fn status_and_metrics_show_the_traffic() {
         }
         assert!(get(director.host(), "/v1/status")?.contains("\"exchange\""));
         assert_eq!(hold.stop()?.failed(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn rates_are_measured_over_the_time_that_the_status_tells() {
+    lab::test(|| {
+        let (lab, director, _servers) = Lab::exchange()?.serve(FARM)?;
+        let rates = || {
+            let status = director.status().ok()?;
+            let (rates, seconds) = (&status["services"][0]["rates"], status["rates_seconds"].as_f64()?);
+            Some((rates["connections"].as_f64()?, rates["packets_out"].as_f64()?, seconds))
+        };
+        eventually(RATES, "there are rates", || rates().is_some())?;
+        assert_eq!(lab.client().visit(&Target::ports(VIP, &[25, 80]), 100)?.made(), 100);
+        eventually(RATES, "the connections are in the rates", || {
+            rates().is_some_and(|(connections, packets, seconds)| {
+                // Those of both servers and their sum are rounded to a tenth.
+                let error = 0.15 * seconds + 0.1;
+                (connections * seconds - 100.0).abs() <= error && packets * seconds + error >= 400.0
+            })
+        })?;
+        assert!(director.cli(&["status", "--rates"])?.contains("InPPS"));
+        eventually(RATES, "they fall out of them", || {
+            rates().is_some_and(|(connections, packets, _)| (connections, packets) == (0.0, 0.0))
+        })?;
         Ok(())
     });
 }

@@ -88,6 +88,17 @@ impl Nft {
         Ok(elements.into_iter().filter_map(counted).collect())
     }
 
+    /// As [`Self::counters`], without beginning anew when others change nf_tables meanwhile: elements may be missing
+    /// then, or not be there any more.
+    ///
+    /// # Errors
+    /// As [`Self::counters`].
+    pub fn counters_in_passing(&mut self, map: &str) -> Result<BTreeMap<Key, Counter>, Error> {
+        let spec = self.specification(map)?;
+        let elements = read::elements_in_passing(&mut self.socket, map, &spec)?;
+        Ok(elements.into_iter().filter_map(counted).collect())
+    }
+
     /// The counters of some elements; those that are not there are left out. A request each: cheaper than
     /// [`Self::counters`] where only a few of many are wanted.
     ///

@@ -10,7 +10,7 @@ use crate::command::{DrainRequest, OverrideChange};
 use crate::configuration::Configuration;
 use crate::control::offline;
 use crate::daemon;
-use crate::table::Table;
+use crate::table::{RateTable, Table};
 use director_core::config;
 use director_core::overrides::AtDeadline;
 use serde_json::json;
@@ -37,9 +37,13 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
             let plan = plan::Summary::from(&offline::plan(&load(&node)?, &state.state_dir).await?);
             printer.print(&plan, &plan)
         }
-        Command::Status => {
+        Command::Status { rates } => {
             let status = client.status().await?;
-            printer.print(&status, &Table(&status))
+            if rates {
+                printer.print(&status, &RateTable(&status))
+            } else {
+                printer.print(&status, &Table(&status))
+            }
         }
         Command::Connections(asked) => connections::execute(&client, printer, asked).await,
         Command::Persistence(asked) => persistence::execute(&client, printer, asked).await,

@@ -65,7 +65,8 @@ fn every_command_is_understood() {
         ("schema", Command::Schema),
         ("render", Command::Render { node: node.clone() }),
         ("plan", Command::Plan { node, state: state.clone() }),
-        ("status", Command::Status),
+        ("status", Command::Status { rates: false }),
+        ("status --rates", Command::Status { rates: true }),
         ("weight exchange exchange1 0", Command::Weight { server: server.clone(), weight: 0, lasting: None }),
         (
             "weight exchange exchange1 65535",

@@ -2,13 +2,14 @@
 
 use super::Control;
 use super::keeping::Done;
+use super::reading::Look;
 use crate::command::{CommandError, EntryChange};
 use crate::dataplane::{Kernel, Synced};
 use crate::decide::Offers;
 use crate::persistence::{View, carry_out, element, entry, key};
 use director_core::ids::Registry;
 use director_core::model::{Model, Network, Service};
-use director_core::persistence::{Action, Client, Entry, Live, Pins, Policies, Policy, Rekey, holds};
+use director_core::persistence::{Action, Client, Entry, Live, Pins, Policies, Policy, Rekey};
 use director_core::plan::persistence_map;
 use director_nft::netlink::{DynamicElement, Error, Put};
 use std::collections::BTreeMap;
@@ -23,30 +24,40 @@ const MOST_PINS: usize = 16_384;
 const MOST_MOVED: usize = 262_144;
 
 impl Control {
-    /// Begins a round over all entries, if it is time.
+    /// Has a round over all entries begin, if it is time: once it is known who has connections.
     pub(super) fn keep_entries(&mut self) {
         if self.keeper.due().is_none_or(|due| due > Instant::now()) {
             return;
         }
-        let policies = self.policies();
-        let families = self.families();
-        if policies.is_empty() || families.is_empty() {
+        if self.policies().is_empty() || self.families().is_empty() {
             self.counting.count_entries(director_core::persistence::Report::default());
             self.keeper.rest();
             return;
         }
-        let mut live = Live::default();
-        let dumped = block_in_place(|| {
-            self.counting.poll_and_show(&mut self.conntrack, |flow| {
-                if holds(flow.protocol, flow.tcp_state) {
-                    live.add(&policies, flow.original.source, flow.mark);
-                }
-            })
-        });
-        if dumped {
-            self.keeper.begin(policies, live, families, self.counting.cost());
-        } else {
+        self.keeper.wait();
+        self.counting.schedule().next();
+    }
+
+    /// What a reading of the connections shall find out for the round that waits.
+    pub(super) fn look(&mut self) -> Option<Look> {
+        if !self.keeper.is_waiting() {
+            return None;
+        }
+        self.keeper.look();
+        let (model, policies) = (Arc::clone(&self.configuration.model), self.policies());
+        Some(Look { model, policies, live: Live::default() })
+    }
+
+    /// Begins the round that waits, with what a reading found out.
+    pub(super) fn looked(&mut self, look: Look, dumped: bool) {
+        let families = self.families();
+        if !dumped {
             self.keeper.postpone();
+        } else if !Arc::ptr_eq(&look.model, &self.configuration.model) || families.is_empty() {
+            self.keeper.begin_anew();
+        } else {
+            let cost = self.counting.schedule().cost();
+            self.keeper.begin(look.policies, look.live, families, cost);
         }
     }
 

@@ -1,7 +1,7 @@
 //! When persistence entries are looked at, and what is known of them.
 //!
 //! A round takes its time with a large table, so it runs beside the control loop, on a socket of its own; the loop
-//! only shows it the connections that it dumps anyway, and hears of the outcome.
+//! only has it shown the connections that are read anyway, and hears of the outcome.
 
 use super::TICK;
 use crate::persistence::Round;
@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     sender: mpsc::Sender<Done>,
     receiver: mpsc::Receiver<Done>,
     due: Option<Instant>,
+    /// It is due, and wants to be shown the connections.
+    waiting: bool,
     /// Something has changed since the round that is under way began.
     changed: bool,
     ended: Option<Instant>,
@@ -62,6 +64,7 @@ impl Keeper {
             sender,
             receiver,
             due: None,
+            waiting: false,
             changed: false,
             ended: None,
             interval: LONGEST,
@@ -77,9 +80,24 @@ impl Keeper {
         self.nft.as_ref()
     }
 
-    /// When the next round shall begin; `None` while one is under way.
+    /// When the next round shall begin; `None` while one is under way, or waits for the connections.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due.filter(|_| self.nft.is_some())
+        self.due.filter(|_| self.nft.is_some() && !self.waiting)
+    }
+
+    /// The round that is due waits until it is shown the connections.
+    pub(super) fn wait(&mut self) {
+        self.waiting = true;
+    }
+
+    /// True if a round waits for the connections.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// The round that waits is going to be about what there is now.
+    pub(super) fn look(&mut self) {
+        self.changed = false;
     }
 
     /// The next round comes at once.
@@ -97,19 +115,27 @@ impl Keeper {
     /// No round is needed before somebody calls for one.
     pub(super) fn rest(&mut self) {
         self.due = None;
+        self.waiting = false;
         self.forgotten.clear();
+    }
+
+    /// What the round that waits was shown is of no use.
+    pub(super) fn begin_anew(&mut self) {
+        self.waiting = false;
+        self.hurry();
     }
 
     /// The next round comes later: the connections could not be dumped.
     pub(super) fn postpone(&mut self) {
+        self.waiting = false;
         self.due = Some(Instant::now() + self.interval);
     }
 
-    /// Begins a round. A dump of connections takes `dump`.
+    /// Begins the round that waits. A reading of connections takes `dump`.
     pub(super) fn begin(&mut self, policies: Policies, live: Live, families: Vec<bool>, dump: Duration) {
         let Some(mut nft) = self.nft.take() else { return };
+        self.waiting = false;
         self.interval = interval(&policies, self.cost.max(dump));
-        self.changed = false;
         self.fresh.clear();
         let forgotten = self.forgotten.clone();
         let horizon = 2 * self.interval + Duration::from_secs(1);

@@ -4,11 +4,11 @@ use super::counting::Entries;
 use crate::decide::{Offers, Overrides, PortOverrides};
 use crate::status::{
     DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, PortStatus, ProbeStatus, QuorumStatus,
-    RateLimitStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, SynProtectionStatus,
-    TrafficStatus,
+    RateLimitStatus, RateStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus,
+    SynProtectionStatus, TrafficStatus,
 };
 use crate::targets::{VerdictMap, verdicts_of};
-use crate::traffic::{Connections, Flows};
+use crate::traffic::{Connections, Flows, Rates};
 use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
@@ -35,6 +35,7 @@ pub(super) struct Picture<'a> {
     pub(super) flows: &'a Flows,
     /// The kernel has no SYN proxy for services that want one.
     pub(super) unprotected: bool,
+    pub(super) rates: &'a Rates,
 }
 
 impl Picture<'_> {
@@ -43,13 +44,17 @@ impl Picture<'_> {
     }
 
     pub(super) fn management(&self) -> Vec<ManagementStatus> {
-        let show = |it: &director_core::model::ManagementAddress| ManagementStatus {
-            name: it.name.clone(),
-            mark: it.mark.get(),
-            vip: it.vip,
-            server: it.server.clone(),
-            address: it.address,
-            traffic: self.traffic(self.registry.management(&it.name, &it.server)),
+        let show = |it: &director_core::model::ManagementAddress| {
+            let id = self.registry.management(&it.name, &it.server);
+            ManagementStatus {
+                name: it.name.clone(),
+                mark: it.mark.get(),
+                vip: it.vip,
+                server: it.server.clone(),
+                address: it.address,
+                traffic: self.traffic(id),
+                rates: self.rates(id),
+            }
         };
         self.model.management.values().map(show).collect()
     }
@@ -80,6 +85,8 @@ impl Picture<'_> {
             Serving::Sorry => (ServingStatus::Sorry, None),
             Serving::Nobody => (ServingStatus::Nobody, None),
         };
+        let servers: Vec<ServerStatus> =
+            service.servers.values().map(|server| self.server(service, server)).collect();
         ServiceStatus {
             name: service.name.clone(),
             mark: service.mark.get(),
@@ -111,7 +118,8 @@ impl Picture<'_> {
                 SynProtectionStatus::On
             }),
             full_nat: service.full_nat,
-            servers: service.servers.values().map(|server| self.server(service, server)).collect(),
+            rates: self.rates.window().map(|_| servers.iter().filter_map(|server| server.rates).sum()),
+            servers,
         }
     }
 
@@ -170,6 +178,7 @@ impl Picture<'_> {
             drain: overridden.drain.map(|drain| self.drain(&drain, id)),
             probes: probes.map(|(name, verdict)| probe(name, verdict)).collect(),
             traffic: self.traffic(id),
+            rates: self.rates(id),
         }
     }
 
@@ -197,6 +206,19 @@ impl Picture<'_> {
             bytes_in: totals.bytes[0],
             bytes_out: totals.bytes[1],
         }
+    }
+
+    fn rates(&self, id: Option<DestinationId>) -> Option<RateStatus> {
+        let rate = self.rates.of(id?.get())?;
+        let (packets, bytes) = (rate.packets, rate.bytes);
+        let rates = RateStatus {
+            connections: rate.connections,
+            packets_in: packets[0],
+            packets_out: packets[1],
+            bytes_in: bytes[0],
+            bytes_out: bytes[1],
+        };
+        Some(rates.rounded())
     }
 }
 

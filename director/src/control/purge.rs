@@ -56,6 +56,17 @@ pub(super) enum Due {
 #[derive(Debug, Default)]
 pub(super) struct Purge {
     due: Vec<(Instant, Due)>,
+    sought: Vec<Sought>,
+}
+
+/// Many destinations, few of which may have connections: each flush walks the whole table.
+#[derive(Debug)]
+struct Sought {
+    /// The first reading of the connections that tells which.
+    reading: u64,
+    ids: BTreeSet<u32>,
+    /// They are ended once more a moment later.
+    twice: bool,
 }
 
 impl Purge {
@@ -63,6 +74,32 @@ impl Purge {
     pub(super) fn add(&mut self, what: Due, now: Instant) {
         self.due.push((now, what));
         self.due.push((now + AGAIN, what));
+    }
+
+    /// Ends connections of those of many destinations that have some, as the reading with that number and all later
+    /// ones tell: once, or now and once more.
+    pub(super) fn seek(&mut self, ids: BTreeSet<u32>, reading: u64, twice: bool) {
+        self.sought.push(Sought { reading, ids, twice });
+    }
+
+    /// True if [`Self::found`] may find some.
+    pub(super) fn is_seeking(&self) -> bool {
+        !self.sought.is_empty()
+    }
+
+    /// So many readings are over: the destinations that were sought and have connections.
+    pub(super) fn found(&mut self, readings: u64, has: impl Fn(u32) -> bool, now: Instant) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        for sought in self.sought.extract_if(.., |sought| sought.reading <= readings) {
+            let having = sought.ids.into_iter().filter(|id| has(*id));
+            for id in having {
+                found.insert(id);
+                if sought.twice {
+                    self.due.push((now + AGAIN, Due::Destination(id)));
+                }
+            }
+        }
+        found
     }
 
     /// When [`Self::take`] has something.
@@ -197,6 +234,20 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}, sorry_se
         assert_eq!(relieved(&serving(Serving::Sorry), &regular), ["b"]);
         assert!(relieved(&serving(Serving::Sorry), &serving(Serving::Nobody)).is_empty());
         assert!(relieved(&serving(Serving::Nobody), &regular).is_empty());
+    }
+
+    #[test]
+    fn of_many_destinations_those_with_connections_are_found_by_the_reading_that_can_tell() {
+        let now = Instant::now();
+        let mut purge = Purge::default();
+        purge.seek((1..100).collect(), 3, true);
+        purge.seek([50, 200].into(), 4, false);
+        assert!(purge.found(2, |_| true, now).is_empty());
+        let has = |id| [7, 50, 200].contains(&id);
+        assert_eq!(purge.found(3, has, now), [7, 50].into());
+        assert_eq!(purge.take(now + AGAIN), [Due::Destination(7), Due::Destination(50)]);
+        assert_eq!(purge.found(5, has, now), [50, 200].into());
+        assert_eq!((purge.next(), purge.found(6, has, now).len()), (None, 0));
     }
 
     #[test]

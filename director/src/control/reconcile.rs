@@ -100,7 +100,8 @@ impl Control {
         let synced = block_in_place(|| self.dataplane.sync(&skeleton, offers, &self.changed, connections));
         let synced = synced.map_err(|error| error.to_string())?;
         if synced.retired {
-            self.unrecorded.get_or_insert_with(Instant::now);
+            // The kernel has them no longer.
+            self.record = Some(Instant::now());
         }
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
@@ -124,6 +125,15 @@ impl Control {
         Ok(synced)
     }
 
+    fn end_destinations(&mut self, ids: BTreeSet<u32>) {
+        for id in ids {
+            match block_in_place(|| self.conntrack.flush_mark(id, u32::MAX)) {
+                Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
+                Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
+            }
+        }
+    }
+
     fn note_repairs(&mut self, kind: &str, repairs: u64) {
         if repairs > 0 {
             tracing::warn!(kind, repairs, "put right what somebody else changed");
@@ -145,19 +155,31 @@ impl Control {
             dead.filter_map(|(server, _)| self.registry.server(service, server))
         });
         let gone: BTreeSet<u32> = gone.map(|(_, _, id)| id).chain(dead).map(DestinationId::get).collect();
-        if gone.is_empty() {
+        if !gone.is_empty() {
+            let reading = self.counting.schedule().next();
+            self.purge.seek(gone, reading, true);
+        }
+    }
+
+    /// A reading has told who has connections: ends those of servers that are gone.
+    pub(super) fn end_found(&mut self) {
+        if !self.purge.is_seeking() {
             return;
         }
-        self.counting.poll(&mut self.conntrack);
-        let gone: Vec<u32> = self.counting.flows().destinations().filter(|id| gone.contains(id)).collect();
-        if gone.is_empty() {
-            return;
+        let (readings, flows) = (self.counting.schedule().over(), self.counting.flows());
+        // Some may be back meanwhile.
+        let registry = &self.registry;
+        let keeps = self.offers.iter().flat_map(|(service, offer)| {
+            let keeps = offer.servers.iter().filter(|(_, it)| it.keeps_connections);
+            keeps.filter_map(|(server, _)| registry.server(service, server)).map(DestinationId::get)
+        });
+        let keeps: BTreeSet<u32> = keeps.collect();
+        let ends = |id| flows.has_connections(id) && !keeps.contains(&id);
+        let found = self.purge.found(readings, ends, Instant::now());
+        if !found.is_empty() {
+            tracing::info!(servers = found.len(), "ending connections of servers that are gone");
+            self.end_destinations(found);
         }
-        tracing::info!(servers = gone.len(), "ending connections of servers that are gone");
-        for id in gone {
-            self.purge.add(Due::Destination(id), Instant::now());
-        }
-        self.flush_connections();
     }
 
     /// Has connections ended whose ports are disabled, of these services.
@@ -181,17 +203,12 @@ impl Control {
             Due::Destination(id) => Some(*id),
             Due::Flows(_) | Due::Closed { .. } | Due::Untranslated => None,
         };
-        let mut ids: Vec<u32> = due.iter().filter_map(destination).collect();
-        // Each flush walks the whole table: of many, find those that have connections in one walk.
-        if ids.len() > FEW && self.counting.poll(&mut self.conntrack) {
-            let having: BTreeSet<u32> = self.counting.flows().destinations().collect();
-            ids.retain(|id| having.contains(id));
-        }
-        for id in ids {
-            match self.conntrack.flush_mark(id, u32::MAX) {
-                Ok(()) => tracing::debug!(destination = format!("0x{id:08x}"), "connections ended"),
-                Err(error) => tracing::error!(%error, "can't end connections of a dead server"),
-            }
+        let ids: BTreeSet<u32> = due.iter().filter_map(destination).collect();
+        if ids.len() > FEW {
+            let reading = self.counting.schedule().next();
+            self.purge.seek(ids, reading, false);
+        } else {
+            self.end_destinations(ids);
         }
         for what in due {
             let ended = block_in_place(|| match what {

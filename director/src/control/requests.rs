@@ -29,7 +29,7 @@ impl Control {
         self.memory.change(service, server, change, unix_now()).map_err(refused)?;
         tracing::info!(service, server, ?change, "override");
         // Who drains asks next what is left: figures from before would say too little.
-        self.counting.distrust();
+        self.counting.schedule().distrust();
         if let Err(error) = self.reconcile(Scope::Service(service)).await {
             self.memory.set_overrides(before).map_err(refused)?;
             return Err(CommandError::Kernel(error));

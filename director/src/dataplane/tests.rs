@@ -132,6 +132,16 @@ impl Running {
         self.dataplane.sync(&wanted.skeleton, &wanted.offers, &before, &mut self.connections)
     }
 
+    /// Reads all counters.
+    fn count(&mut self) {
+        let maps: Vec<&str> = self.dataplane.counting_maps().collect();
+        for map in maps {
+            for (key, packets) in self.kernel().packets(map, None).unwrap() {
+                self.connections.count(map, &key, packets);
+            }
+        }
+    }
+
     fn kernel(&mut self) -> &mut FakeKernel {
         &mut self.dataplane.kernel
     }
@@ -245,8 +255,36 @@ fn counts_of_a_drained_server_are_taken_over_before_its_element_goes() {
     assert_eq!(running.connections.total(id), 7);
     running.kernel().packets.insert(Key::of([Datum::Mark(id)]), 1);
     running.sync(&wanted).unwrap();
-    running.dataplane.count(&mut running.connections).unwrap();
+    running.count();
     assert_eq!(running.connections.total(id), 8, "a new element counts from zero");
+}
+
+#[test]
+fn counts_of_an_element_that_the_kernel_would_not_remove_are_taken_over_once() {
+    let mut registry = Registry::default();
+    let wanted = wanted(&text(1), &mut registry);
+    let mut running = running(&wanted);
+    let id = registry.server("s1", "a").unwrap().get();
+    running.kernel().packets.insert(Key::of([Datum::Mark(id)]), 7);
+    running.kernel().refuse = true;
+    running.sync(&weighted(&wanted, 0)).unwrap_err();
+    running.count();
+    assert_eq!(running.connections.total(id), 7);
+}
+
+#[test]
+fn counts_of_a_map_that_is_no_longer_needed_are_taken_over() {
+    let mut registry = Registry::default();
+    let before = wanted(&text(1), &mut registry);
+    let mut running = running(&before);
+    let id = registry.server("s1", "a").unwrap().get();
+    running.kernel().packets.insert(Key::of([Datum::Mark(id)]), 7);
+    let six = [("192.168.1.", "fd00::"), ("10.0.1.", "fd01::"), ("/24", "/64")];
+    let text = six.into_iter().fold(text(1), |text, (four, six)| text.replace(four, six));
+    let after = wanted(&text, &mut registry);
+    assert!(running.sync(&after).unwrap().retired);
+    assert!(running.dataplane.counting_maps().all(|map| map != "dests4"));
+    assert_eq!(running.connections.total(id), 7);
 }
 
 #[test]
@@ -256,12 +294,12 @@ fn counts_go_on_after_somebody_else_removed_everything() {
     let mut running = running(&wanted);
     let key = Key::of([Datum::Mark(registry.server("s1", "a").unwrap().get())]);
     running.kernel().packets.insert(key.clone(), 7);
-    running.dataplane.count(&mut running.connections).unwrap();
+    running.count();
     running.kernel().fake.apply(&removal()).unwrap();
     running.dataplane.distrust();
     running.sync(&wanted).unwrap();
     running.kernel().packets.insert(key, 9);
-    running.dataplane.count(&mut running.connections).unwrap();
+    running.count();
     let id = registry.server("s1", "a").unwrap().get();
     assert_eq!(running.connections.total(id), 16, "the new element counts from zero");
 }

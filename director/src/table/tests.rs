@@ -21,6 +21,39 @@ FWM  1 (0x1) exchange1-rdp management  192.168.1.36  every port
 }
 
 #[test]
+fn rates_read_like_ipvsadm() {
+    let status = sample::status();
+    let service = service_line(&status.services[0]);
+    let expected = format!(
+        "\
+rates a second, over the last 6.3 s
+
+FWM  Mark Service Scheduler Flags  VIP  Ports
+  -> Server     Address   State      Weight  CPS  InPPS  OutPPS  InBPS   OutBPS
+{service}
+  -> (all)      -         -               -  2.5  120.6   110.4   9876  1234568
+  -> exchange1  10.0.1.1  up              1  2.5  120.0   110.4   9876  1234568
+  -> exchange2  10.0.1.2  drained  0 (of 1)  0.0    0.6     0.0      0        0
+FWM  1 (0x1) exchange1-rdp management  192.168.1.36  every port
+  -> exchange1  10.0.1.1  -               -  0.0    0.0     0.0      0        0
+"
+    );
+    let text = RateTable(&status).to_string();
+    assert_eq!(text.lines().skip(3).map(|line| format!("{line}\n")).collect::<String>(), expected);
+}
+
+#[test]
+fn rates_that_are_not_there_yet_are_explained() {
+    let mut status = sample::status();
+    status.rates_seconds = None;
+    status.services[0].rates = None;
+    status.services[0].servers.iter_mut().for_each(|server| server.rates = None);
+    let text = RateTable(&status).to_string();
+    assert!(text.contains("\nno rates yet: they take two readings of the counters, 5 s apart\n"), "{text}");
+    assert!(text.contains("up              1    -"), "{text}");
+}
+
+#[test]
 fn what_needs_attention_stands_above_the_table() {
     let mut status = sample::status();
     status.configuration.error = Some("director.yaml:3:1: unknown key \"wieght\"\n  hint: weight\n".into());

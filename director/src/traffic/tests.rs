@@ -1,5 +1,5 @@
 use super::*;
-use director_nft::netlink::{Traffic, Tuple};
+use director_nft::netlink::{Flow, Traffic, Tuple};
 use proptest::prelude::*;
 
 const ID: u32 = 0x8000_0001;
@@ -30,10 +30,10 @@ fn flow(id: u32, tcp_state: Option<u8>, packets: u64) -> Flow {
     }
 }
 
-fn dump(flows: &mut Flows, shown: &[Flow]) {
-    let mut dump = flows.dump();
+fn dump((meter, flows): &mut (Meter, Flows), shown: &[Flow]) {
+    let mut dump = meter.dump();
     shown.iter().for_each(|flow| dump.add(flow));
-    dump.finish();
+    flows.take(dump.finish());
 }
 
 #[test]
@@ -52,7 +52,8 @@ fn an_element_that_is_made_anew_counts_from_zero() {
     connections.count("dests4", &key(ID), 10);
     connections.count("dests4", &key(ID), 4);
     assert_eq!(connections.total(ID), 14, "flushed by somebody else and made again");
-    connections.retire("dests4", &key(ID), 6);
+    connections.count("dests4", &key(ID), 6);
+    connections.begin("dests4", &key(ID));
     connections.count("dests4", &key(ID), 7);
     assert_eq!(connections.total(ID), 23, "drained and enabled again");
 }
@@ -62,7 +63,8 @@ fn connections_without_room_for_an_entry_count_by_family_and_mark() {
     let mut connections = Connections::default();
     connections.count("overflow4", &key(80), 3);
     connections.count("overflow6", &key(80), 2);
-    connections.retire("overflow6", &key(80), 4);
+    connections.count("overflow6", &key(80), 4);
+    connections.begin("overflow6", &key(80));
     connections.count("overflow6", &key(80), 1);
     assert_eq!((connections.without_entry(80), connections.total(80)), ([3, 5], 0));
     assert_eq!(connections.without_entry(81), [0, 0]);
@@ -97,42 +99,148 @@ fn counting_goes_on_from_what_was_saved() {
 
 #[test]
 fn flows_grow_from_dump_to_dump_and_keep_what_is_gone() {
-    let mut flows = Flows::default();
+    let mut flows = <(Meter, Flows)>::default();
     dump(&mut flows, &[]);
     dump(&mut flows, &[flow(1, Some(3), 5), flow(2, Some(7), 1)]);
     dump(&mut flows, &[flow(1, Some(3), 8)]);
     dump(&mut flows, &[]);
-    assert_eq!(flows.totals()[&ID].packets, [9, 18]);
-    assert_eq!(flows.totals()[&ID].bytes, [900, 9]);
+    assert_eq!(flows.1.totals()[&ID].packets, [9, 18]);
+    assert_eq!(flows.1.totals()[&ID].bytes, [900, 9]);
+}
+
+#[test]
+fn a_dump_that_breaks_off_counts_nothing() {
+    let mut flows = <(Meter, Flows)>::default();
+    dump(&mut flows, &[flow(1, None, 1)]);
+    flows.0.dump().add(&flow(1, None, 5));
+    assert_eq!(flows.1.totals().get(&ID), None);
+    dump(&mut flows, &[flow(1, None, 6)]);
+    assert_eq!(flows.1.totals()[&ID].packets, [5, 10]);
 }
 
 #[test]
 fn what_ran_before_the_first_dump_is_not_counted_again() {
-    let mut flows = Flows::resume(BTreeMap::from([(ID, Totals { packets: [100, 0], bytes: [0, 0] })]));
+    let before = Flows::resume(BTreeMap::from([(ID, Totals { packets: [100, 0], bytes: [0, 0] })]));
+    let mut flows = (Meter::default(), before);
     dump(&mut flows, &[flow(1, Some(3), 50)]);
     dump(&mut flows, &[flow(1, Some(3), 51)]);
-    assert_eq!(flows.totals()[&ID].packets, [101, 2]);
+    assert_eq!(flows.1.totals()[&ID].packets, [101, 2]);
 }
 
 #[test]
 fn a_flow_shown_twice_counts_once() {
-    let mut flows = Flows::default();
+    let mut flows = <(Meter, Flows)>::default();
     dump(&mut flows, &[]);
     dump(&mut flows, &[flow(1, Some(3), 5), flow(1, Some(3), 5)]);
-    assert_eq!(flows.totals()[&ID].packets, [5, 10]);
-    assert_eq!(flows.live(ID), Live { active: 1, inactive: 0, open: 1 });
+    assert_eq!(flows.1.totals()[&ID].packets, [5, 10]);
+    assert_eq!(flows.1.live(ID), Live { active: 1, inactive: 0, open: 1 });
 }
 
 #[test]
 fn established_tcp_is_active_and_all_else_is_not() {
-    let mut flows = Flows::default();
+    let mut flows = <(Meter, Flows)>::default();
     dump(&mut flows, &[flow(1, Some(3), 0), flow(2, Some(7), 0), flow(3, None, 0)]);
-    assert_eq!(flows.live(ID), Live { active: 1, inactive: 2, open: 2 });
+    assert_eq!(flows.1.live(ID), Live { active: 1, inactive: 2, open: 2 });
     dump(&mut flows, &[]);
-    assert_eq!(flows.live(ID), Live::default());
+    assert_eq!(flows.1.live(ID), Live::default());
+}
+
+/// A reading of one element of `dests4`.
+fn reading(packets: u64) -> Readings {
+    let mut readings = Readings::default();
+    readings.add("dests4", [(key(ID), packets)].into_iter());
+    readings
+}
+
+#[test]
+fn a_late_reading_of_an_element_that_went_meanwhile_counts_nothing() {
+    let mut connections = Connections::default();
+    connections.open();
+    connections.count("dests4", &key(ID), 10);
+    connections.begin("dests4", &key(ID));
+    connections.close(&reading(9));
+    assert_eq!(connections.total(ID), 10);
+    connections.open();
+    connections.close(&reading(3));
+    assert_eq!(connections.total(ID), 13, "the next reading counts again");
+}
+
+#[test]
+fn growth_is_told_once() {
+    let mut connections = Connections::default();
+    connections.count("dests4", &key(ID), 10);
+    connections.count("limited", &key(80), 5);
+    assert_eq!(connections.take_growth(), BTreeMap::from([(ID, 10)]));
+    connections.open();
+    connections.close(&reading(10));
+    assert_eq!(connections.take_growth(), BTreeMap::new());
+}
+
+/// What may happen to an element while it is read late, or not at all.
+#[derive(Debug, Clone)]
+enum Step {
+    Packets(u64),
+    /// Counted, removed and made again by the director.
+    Replace,
+    Begin,
+    Read,
+    Finish,
+    /// What was read is lost.
+    Fail,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u64..20).prop_map(Step::Packets),
+        1 => Just(Step::Replace),
+        2 => Just(Step::Begin),
+        2 => Just(Step::Read),
+        2 => Just(Step::Finish),
+        1 => Just(Step::Fail),
+    ]
 }
 
 proptest! {
+    #[test]
+    fn no_connection_is_counted_twice_or_missed(steps in prop::collection::vec(step(), 1..80)) {
+        let mut connections = Connections::default();
+        // What the element says, what came in all; the reading under way, and what it found.
+        let (mut element, mut all, mut open, mut found) = (0, 0, false, None);
+        for step in steps {
+            let before = connections.total(ID);
+            match step {
+                Step::Packets(packets) => {
+                    element += packets;
+                    all += packets;
+                }
+                Step::Replace => {
+                    connections.count("dests4", &key(ID), element);
+                    connections.begin("dests4", &key(ID));
+                    element = 0;
+                }
+                Step::Begin if !open => {
+                    connections.open();
+                    (open, found) = (true, None);
+                }
+                Step::Read if open => found = Some(element),
+                Step::Finish | Step::Fail if open => {
+                    let read = found.take().filter(|_| matches!(step, Step::Finish));
+                    connections.close(&read.map(reading).unwrap_or_default());
+                    open = false;
+                }
+                Step::Begin | Step::Read | Step::Finish | Step::Fail => {}
+            }
+            prop_assert!((before..=all).contains(&connections.total(ID)));
+        }
+        if open {
+            connections.close(&Readings::default());
+        }
+        connections.open();
+        connections.close(&reading(element));
+        prop_assert_eq!(connections.total(ID), all);
+        prop_assert_eq!(connections.take_growth().values().sum::<u64>(), all);
+    }
+
     #[test]
     fn totals_never_run_backwards(readings in prop::collection::vec(any::<u64>(), 1..50)) {
         let mut connections = Connections::default();
@@ -146,11 +254,11 @@ proptest! {
 
     #[test]
     fn flow_totals_never_run_backwards(readings in prop::collection::vec((0u32..5, 0u64..1 << 40), 1..50)) {
-        let mut flows = Flows::default();
+        let mut flows = <(Meter, Flows)>::default();
         let mut last = [0, 0];
         for (id, packets) in readings {
             dump(&mut flows, &[flow(id, None, packets)]);
-            let now = flows.totals().get(&ID).copied().unwrap_or_default().packets;
+            let now = flows.1.totals().get(&ID).copied().unwrap_or_default().packets;
             prop_assert!(now[0] >= last[0] && now[1] >= last[1]);
             last = now;
         }

@@ -46,6 +46,20 @@ pub(super) fn elements(socket: &mut Socket, map: &str, spec: &MapSpec) -> Result
         .map_err(|error| failed(&format!("reading the elements of the map {map}"), error))
 }
 
+/// The elements of a map, as they are met while others change some.
+pub(super) fn elements_in_passing(
+    socket: &mut Socket,
+    map: &str,
+    spec: &MapSpec,
+) -> Result<Vec<ReadElement>, Error> {
+    let mut elements = Vec::new();
+    match collect(socket, map, spec, &mut elements) {
+        Err(error) if error.raw_os_error() == Some(INTERRUPTED) => Ok(elements),
+        Ok(()) => Ok(elements),
+        Err(error) => Err(failed(&format!("reading the elements of the map {map}"), error)),
+    }
+}
+
 /// One element of a map; `None` if it is not there.
 pub(super) fn element(
     socket: &mut Socket,
@@ -117,6 +131,17 @@ fn table_once(socket: &mut Socket) -> io::Result<Observed> {
 
 fn elements_once(socket: &mut Socket, map: &str, spec: &MapSpec) -> io::Result<Vec<ReadElement>> {
     let mut elements = Vec::new();
+    collect(socket, map, spec, &mut elements)?;
+    Ok(elements)
+}
+
+/// What is read before an error is read.
+fn collect(
+    socket: &mut Socket,
+    map: &str,
+    spec: &MapSpec,
+    elements: &mut Vec<ReadElement>,
+) -> io::Result<()> {
     let mut request = dump(libc::NFT_MSG_GETSETELEM);
     request.text(list::LIST_TABLE, TABLE).text(list::LIST_SET, map);
     socket.request(request, |answer| {
@@ -124,8 +149,7 @@ fn elements_once(socket: &mut Socket, map: &str, spec: &MapSpec) -> io::Result<V
         elements.extend(
             items.into_iter().flat_map(|items| items.nested()).filter_map(|item| element::read(spec, item)),
         );
-    })?;
-    Ok(elements)
+    })
 }
 
 fn generation(socket: &mut Socket) -> io::Result<Option<u32>> {

@@ -121,6 +121,7 @@ fn elements_count_what_matches_them() {
         assert!(counters[&Key::of([Datum::Mark(0)])].bytes >= 29);
         assert_eq!(counters[&Key::of([Datum::Mark(1)])].packets, 0);
         let one = [Key::of([Datum::Mark(0)]), Key::of([Datum::Mark(7)])];
+        assert_eq!(nft.counters_in_passing("counted").unwrap(), counters);
         let counters_of = nft.counters_of("counted", &one).unwrap();
         assert_eq!(counters_of, [(one[0].clone(), counters[&one[0]])].into(), "the absent one is left out");
         assert_eq!(nft.counters("absent").unwrap_err().errno(), Some(libc::ENOENT));

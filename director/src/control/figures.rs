@@ -1,0 +1,142 @@
+//! Figures: when they are read, who hears of them, and the status that they are shown in.
+
+use super::counting::PERIOD;
+use super::picture::Picture;
+use super::reading::{Reading, Task, Tools};
+use super::{Control, addresses, unix_now};
+use crate::status::{ConfigurationStatus, Status};
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
+
+/// So many may wait for figures. Others are shown those at hand.
+const MOST_ASKING: usize = 64;
+
+impl Control {
+    /// Begins to read, if it is time.
+    pub(super) fn read_figures(&mut self, now: Instant) {
+        if self.counting.due().is_some_and(|due| due <= now) {
+            let task = Task { maps: self.dataplane.counting_maps().collect(), look: self.look() };
+            self.counting.begin(task);
+        }
+    }
+
+    /// Figures are there: everybody who waits for them hears of them.
+    pub(super) async fn figures_read(&mut self, done: (Tools, Reading)) {
+        self.take_figures(done);
+        let over = self.counting.schedule().over();
+        let answered: Vec<_> = self.asking.extract_if(.., |(reading, _)| *reading <= over).collect();
+        if !answered.is_empty() {
+            let status = self.status().await;
+            for (_, reply) in answered {
+                // Whoever asked may have gone since.
+                let _ = reply.send(status.clone());
+            }
+        }
+    }
+
+    /// Answers with figures that are good enough, as soon as there are some.
+    pub(super) async fn ask_status(&mut self, reply: oneshot::Sender<Status>) {
+        let awaited = self.counting.schedule().awaited(Instant::now());
+        self.asking.retain(|(_, reply)| !reply.is_closed());
+        match awaited.filter(|_| self.asking.len() < MOST_ASKING) {
+            Some(reading) => {
+                self.asking.push((reading, reply));
+                self.keeper.refresh();
+            }
+            None => drop(reply.send(self.status().await)),
+        }
+    }
+
+    /// Reads once more, and waits for it: nothing else is to be done.
+    pub(super) async fn read_last(&mut self) {
+        if self.counting.schedule().is_busy()
+            && let Some(done) = self.counting.done().await
+        {
+            self.take_figures(done);
+        }
+        self.counting.begin(Task { maps: self.dataplane.counting_maps().collect(), look: None });
+        if let Some(done) = self.counting.done().await {
+            self.take_figures(done);
+        }
+    }
+
+    pub(super) fn save_traffic(&mut self) {
+        self.record = None;
+        self.recorded = Some(Instant::now());
+        let traffic = self.counting.traffic();
+        let error =
+            block_in_place(|| self.memory.save_traffic(&traffic)).err().map(|error| error.to_string());
+        if error.is_some() && error != self.history.totals {
+            tracing::warn!(error, "totals would not survive a restart");
+        }
+        self.history.totals = error;
+    }
+
+    fn take_figures(&mut self, done: (Tools, Reading)) {
+        let refused = self.counting.connections_so_far().all_without_entry();
+        let outcome = self.counting.end(done);
+        let refused = self.counting.connections_so_far().all_without_entry().saturating_sub(refused);
+        if refused > 0 {
+            self.keeper.complain("refused", || {
+                tracing::warn!(
+                    connections = refused,
+                    "no room for persistence entries: raise `kernel.persistence_entries`"
+                );
+            });
+        }
+        let now = Instant::now();
+        let record = self.recorded.map_or(now, |recorded| now.max(recorded + PERIOD));
+        self.record.get_or_insert(record);
+        if let Some(look) = outcome.look {
+            self.looked(look, outcome.dumped);
+        }
+        if outcome.dumped {
+            self.end_found();
+        }
+    }
+
+    async fn status(&mut self) -> Status {
+        let picture = Picture {
+            model: &self.configuration.model,
+            registry: &self.registry,
+            offers: &self.offers,
+            overrides: self.memory.overrides(),
+            ports: self.memory.ports(),
+            now: unix_now(),
+            entries: self.counting.entries(),
+            evicted: self.counting.evicted(),
+            verdicts: &self.verdicts,
+            connections: self.counting.connections_so_far(),
+            flows: self.counting.flows(),
+            rates: self.counting.rates(),
+            unprotected: self.dataplane.unprotected(),
+        };
+        let (services, management) = (picture.services(), picture.management());
+        let persistence = picture.persistence();
+        let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
+        Status {
+            node: self.node_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.history.started.elapsed().as_secs(),
+            configuration: ConfigurationStatus {
+                path: self.options.config.display().to_string(),
+                hash: self.configuration.hash.clone(),
+                age_seconds: self.history.loaded.elapsed().as_secs(),
+                error: self.history.refusal.clone(),
+                reloads: self.history.reloads,
+                refused: self.history.refused,
+            },
+            reconcile: self.history.reconcile.clone(),
+            settings: self.settings.status(),
+            addresses: self.addresses.status(&wanted, self.memory.addresses()).await,
+            services,
+            management,
+            persistence,
+            rates_seconds: self.counting.rates().window().map(|window| {
+                let tenths = (window.as_secs_f64() * 10.0).round();
+                tenths / 10.0
+            }),
+        }
+    }
+}
