@@ -4,27 +4,29 @@
 //! as they are, with their private source: what answers them is a chain that every forwarded packet meets, so it is
 //! made only when configured.
 
-use super::parts::{base_chain, commented};
-use crate::model::{Model, Node};
-use director_nft::ir::{
-    ChainKind, CtStates, Datum, Hook, Match, Reject, Ruleset, Selector, Statement, Verdict,
-};
+use super::parts::{base_chain, chain, commented, is_protocol, rule};
+use crate::model::{Model, Node, Protocol};
+use director_nft::ir::{ChainKind, CtStates, Hook, Match, Reject, Ruleset, Statement, Verdict};
+
+/// Chain that refuses them.
+const STRAYS: &str = "strays";
 
 /// The forward chain, if it is configured.
 pub(super) fn refusal(ruleset: &mut Ruleset, model: &Model, node: &Node) {
     if !model.outbound.reset_invalid {
         return;
     }
-    let stray = [
+    // One rule for packets of known connections: nearly all.
+    let stray = vec![
         Statement::Match(Match::CtState(CtStates::INVALID)),
         Statement::Match(Match::InputInterface { negate: false, name: node.private.interface.clone() }),
+        Statement::Verdict(Verdict::Goto(STRAYS.to_owned())),
     ];
-    let tcp = Match::Value { selector: Selector::L4Proto, negate: false, value: Datum::Proto(6) };
-    let reset = [Statement::Match(tcp), Statement::Reject(Reject::TcpReset)];
-    let drop = Statement::Verdict(Verdict::Drop);
-    let rules = vec![
-        commented([&stray[..], &reset].concat(), "a real server's packet of no connection"),
-        commented([&stray[..], &[drop]].concat(), "a real server's packet of no connection"),
+    let stray = commented(stray, "a real server's packet of no connection");
+    base_chain(ruleset, "forward", (ChainKind::Filter, Hook::Forward, 0), vec![stray]);
+    let refuse = [
+        vec![is_protocol(Protocol::Tcp), Statement::Reject(Reject::TcpReset)],
+        vec![Statement::Verdict(Verdict::Drop)],
     ];
-    base_chain(ruleset, "forward", (ChainKind::Filter, Hook::Forward, 0), rules);
+    chain(ruleset, STRAYS, refuse.into_iter().map(rule).collect());
 }
