@@ -183,6 +183,17 @@ fn a_real_server_calls_the_vip_without_proof(family: Family) -> Outcome {
     Ok(())
 }
 
+fn closed_and_undeclared_ports_refuse_at_once(family: Family) -> Outcome {
+    let (lab, director, _servers) = Lab::exchange()?.serve(&services("", EVEN))?;
+    director.cli(&["port", "disable", "mail", "tcp/80"])?;
+    for port in [80, 465] {
+        assert_eq!(lab.client().call(&Target::new(family.at(port)))?, Err(Failure::Refused), "{port}");
+    }
+    director.cli(&["port", "enable", "mail", "tcp/80"])?;
+    assert_eq!(lab.client().visit(&Target::ports(family.vip(), &PORTS), 6)?.made(), 6);
+    Ok(())
+}
+
 fn protection_comes_and_goes_with_reloads_and_connections_stay(family: Family) -> Outcome {
     let (lab, director, _servers) = Lab::exchange()?.serve(&services("", EVEN))?;
     let with = director.configuration()?;
@@ -207,6 +218,7 @@ lab::both_families!(
     protection_comes_and_goes_with_reloads_and_connections_stay,
     clients_are_served_by_weight_and_each_connection_counts_once,
     clients_stay_with_their_server,
+    closed_and_undeclared_ports_refuse_at_once,
     connections_of_a_dead_server_are_reset_and_new_ones_go_elsewhere,
     a_flood_leaves_no_trace_and_clients_are_served_meanwhile,
 );
