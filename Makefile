@@ -53,7 +53,7 @@ fmt: ## Format the code
 doc: ## Make the code's documentation: target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items $(WORKSPACE)
 
-bench: ## Measure loading, changing, memory and connections in network namespaces (seven minutes)
+bench: ## Measure loading, changing, memory and connections in network namespaces (ten minutes)
 	@tests/deps.sh
 	$(CARGO) build --release --bin director --bin bench $(CARGO_FLAGS)
 	@$(CARGO) run --quiet --release --bin bench $(CARGO_FLAGS)

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     sandbox::main(|| {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         println!(
-            "{} cores, kernel {}. This takes about seven minutes.",
+            "{} cores, kernel {}. This takes about ten minutes.",
             available_parallelism()?,
             kernel.trim()
         );
