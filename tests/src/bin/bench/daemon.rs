@@ -3,7 +3,7 @@
 use crate::Outcome;
 use lab::{Api, Host, eventually};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -133,6 +133,17 @@ impl Daemon {
     /// A figure of its memory in MiB: `VmRSS` now, `VmHWM` at most so far.
     pub(crate) fn memory(&self, figure: &str) -> Outcome<f64> {
         memory(self.process.id(), figure)
+    }
+
+    /// Time that it has kept a processor busy.
+    pub(crate) fn processor(&self) -> Outcome<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // Behind the name, which may have spaces: the state, and user and system time as the 12th and 13th.
+        let figures = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = figures.skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+        let a_second =
+            sysconf(SysconfVar::CLK_TCK)?.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+        Ok(Duration::from_millis(ticks * 1000 / a_second))
     }
 
     /// Ends it, and removes what it left.

@@ -42,11 +42,28 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
     let _sinks = lab.servers().iter().map(|server| Ok(server.enter(bind)??)).collect::<Outcome<Vec<_>>>()?;
     fill(lab.client().host())?;
 
-    // The director counts them twice meanwhile, which takes memory and, now and then, a moment.
+    // The director counts them twice meanwhile, which takes memory.
+    let (processor, begin) = (daemon.processor()?, Instant::now());
+    thread::sleep(COUNTED);
+    let counting = (daemon.processor()? - processor).as_secs_f64() / begin.elapsed().as_secs_f64();
     let mut otherwise = Samples::default();
     let begin = Instant::now();
     while begin.elapsed() < COUNTED {
         otherwise.add_time(change(&daemon)?);
+    }
+    let (mut status, mut watched) = (Samples::default(), Samples::default());
+    for _ in 0..ROUNDS {
+        let asked = thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let begin = Instant::now();
+                daemon.status().map(|_| begin.elapsed()).map_err(|error| error.to_string())
+            });
+            while !asking.is_finished() {
+                watched.add_time(change(&daemon)?);
+            }
+            Outcome::Ok(asking.join().map_err(|_| "asking panicked")??)
+        });
+        status.add_time(asked?);
     }
     let before = daemon.memory("VmHWM")?;
     let mut api = Samples::default();
@@ -96,10 +113,13 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
             command("`director connections`", &commands[0]),
             command("the same, --output json", &commands[1]),
             row("a weight change meanwhile", &meanwhile, String::new()),
+            row("the status, counted anew", &status, String::new()),
+            row("a weight change meanwhile", &watched, String::new()),
             row("a weight change otherwise", &otherwise, String::new()),
             row("ending all, API", &once, String::new()),
         ],
     );
+    println!("Counting them takes {:.1}% of a core.", 100.0 * counting);
     Ok(())
 }
 
