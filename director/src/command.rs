@@ -8,13 +8,14 @@ use director_core::explain::Question;
 use director_core::model::Network;
 use director_core::overrides::{AtDeadline, ReturningClients};
 use director_core::ports::{PortSelection, PortState, PortStates};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// A request and where its answer goes.
 #[derive(Debug)]
 pub enum Command {
-    /// The whole picture, counters read afresh.
-    Status(oneshot::Sender<Status>),
+    /// The whole picture, counters read afresh. All who ask at a time get the same.
+    Status(oneshot::Sender<Arc<Status>>),
     /// Sets or changes the override of a server; answered once the kernel has it.
     Override {
         /// The service's name.
@@ -213,7 +214,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`CommandError::Stopping`].
-    pub async fn status(&self) -> Result<Status, CommandError> {
+    pub async fn status(&self) -> Result<Arc<Status>, CommandError> {
         self.ask(Command::Status).await
     }
 

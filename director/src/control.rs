@@ -24,6 +24,7 @@ mod picture;
 mod purge;
 mod reading;
 mod reconcile;
+mod recording;
 mod requests;
 mod words;
 
@@ -49,6 +50,7 @@ use keeping::Keeper;
 use memory::Memory;
 use purge::{Due, Purge};
 use reconcile::Scope;
+use recording::Recorder;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::Signal;
@@ -110,6 +112,7 @@ pub struct Control {
     settings: Settings,
     memory: Memory,
     counting: Counting,
+    recorder: Recorder,
     keeper: Keeper,
     purge: Purge,
     targets: watch::Sender<health::Targets>,
@@ -127,11 +130,7 @@ pub struct Control {
     history: History,
     drift: Drift,
     /// Whoever waits for figures, and for which reading.
-    asking: Vec<(u64, oneshot::Sender<Status>)>,
-    /// When the totals shall be put into the state file.
-    record: Option<Instant>,
-    /// When they were last.
-    recorded: Option<Instant>,
+    asking: Vec<(u64, oneshot::Sender<Arc<Status>>)>,
     /// When the next override lapses or becomes due, or an offer changes by itself, in seconds since 1970.
     lapses: Option<u64>,
 }
@@ -168,7 +167,8 @@ impl Control {
             addresses: AddressKeeper::open()?,
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
-            counting: Counting::resume(remembered.traffic)?,
+            counting: Counting::resume(remembered.traffic.1)?,
+            recorder: Recorder::new(remembered.traffic.0),
             keeper: Keeper::open()?,
             purge: Purge::default(),
             targets,
@@ -185,13 +185,10 @@ impl Control {
                 reloads: 0,
                 refused: 0,
                 refusal: None,
-                totals: None,
                 reconcile: ReconcileStatus::default(),
             },
             drift: Drift::default(),
             asking: Vec::new(),
-            record: None,
-            recorded: None,
             lapses: None,
             memory,
         };
@@ -246,6 +243,7 @@ impl Control {
                 () = self.foreign.notified() => self.drift.suspect(),
                 Some(done) = self.keeper.done() => self.entries_kept(done),
                 Some(done) = self.counting.done() => self.figures_read(done).await,
+                Some(written) = self.recorder.done() => self.recorder.end(written),
                 () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.deadlines().await,
@@ -264,7 +262,7 @@ impl Control {
             self.drift.due,
             self.addresses.announce_at(),
             self.keeper.due(),
-            self.record,
+            self.recorder.due(),
             self.pace.due(),
             self.counting.due(),
         ];
@@ -275,9 +273,6 @@ impl Control {
         let now = Instant::now();
         self.flush_connections();
         self.addresses.announce(now);
-        if self.record.is_some_and(|at| at <= now) {
-            self.save_traffic();
-        }
         self.balance(now);
         if self.drift.due.is_some_and(|at| at <= now) {
             self.drift = Drift { due: None, read: Some(now), repairing: true };
@@ -286,6 +281,7 @@ impl Control {
         }
         self.keep_entries();
         self.read_figures(now);
+        self.record(now);
     }
 
     async fn tick(&mut self) {
@@ -345,7 +341,7 @@ impl Control {
 
     async fn stop(mut self) {
         self.read_last().await;
-        self.save_traffic();
+        self.recorder.finish(self.counting.traffic()).await;
         if !self.options.flush_on_exit {
             self.let_go();
             tracing::info!("stopping; the data plane stays in place");

@@ -107,7 +107,7 @@ fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
 impl Notes {
     fn answer(&mut self, command: Command) {
         match command {
-            Command::Status(reply) => drop(reply.send(sample::status())),
+            Command::Status(reply) => drop(reply.send(Arc::new(sample::status()))),
             Command::Override { service, server, change, reply } => {
                 drop(reply.send(self.change(service, server, change)));
             }

@@ -128,6 +128,9 @@ impl Connections {
             self.seen.insert(map.to_owned(), BTreeMap::new());
         }
         let Some(readings) = self.seen.get_mut(map) else { return };
+        if packets == 0 && !readings.contains_key(&id) {
+            return;
+        }
         let last = readings.entry(id).or_default().insert(port, packets).unwrap_or(0);
         let growth = packets.checked_sub(last).unwrap_or(packets);
         if growth == 0 {

@@ -5,12 +5,11 @@ use super::context::{Api, Done, Names, within_limit};
 use super::{Kind, Problem, connections, explain, persistence, ports};
 use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::metrics;
-use crate::status::{ServiceStatus, Status};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use director_core::config::closest;
 
@@ -39,23 +38,24 @@ pub(super) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn status(State(api): State<Api>) -> Result<axum::Json<Status>, Problem> {
-    within_limit(api.handle.status()).await.map(axum::Json)
+async fn status(State(api): State<Api>) -> Result<Response, Problem> {
+    Ok(axum::Json(&*within_limit(api.handle.status()).await?).into_response())
 }
 
-async fn services(State(api): State<Api>) -> Result<axum::Json<Vec<ServiceStatus>>, Problem> {
-    Ok(axum::Json(within_limit(api.handle.status()).await?.services))
+async fn services(State(api): State<Api>) -> Result<Response, Problem> {
+    Ok(axum::Json(&within_limit(api.handle.status()).await?.services).into_response())
 }
 
 async fn service(
     State(api): State<Api>,
     name: Result<Path<String>, PathRejection>,
-) -> Result<axum::Json<ServiceStatus>, Problem> {
+) -> Result<Response, Problem> {
     let Path(name) = name?;
-    let services = within_limit(api.handle.status()).await?.services;
+    let services = &within_limit(api.handle.status()).await?.services;
     let suggestion = closest(&name, services.iter().map(|service| service.name.as_str())).map(str::to_owned);
-    let found = services.into_iter().find(|service| service.name == name);
-    found.map(axum::Json).ok_or_else(|| CommandError::UnknownService { name, suggestion }.into())
+    let found = services.iter().find(|service| service.name == name);
+    let found = found.ok_or(CommandError::UnknownService { name, suggestion })?;
+    Ok(axum::Json(found).into_response())
 }
 
 async fn weight(State(api): State<Api>, names: Names, Json(body): Json<WeightBody>) -> Done {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 /// From one reading to the next: connections stay in the kernel's table for 10 s after their end at least.
-pub(super) const PERIOD: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(5);
 
 /// Share of the time that may go into readings: one in so many.
 const DUTY: u32 = 20;

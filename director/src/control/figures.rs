@@ -1,13 +1,12 @@
 //! Figures: when they are read, who hears of them, and the status that they are shown in.
 
-use super::counting::PERIOD;
 use super::picture::Picture;
 use super::reading::{Reading, Task, Tools};
 use super::{Control, addresses, unix_now};
 use crate::status::{ConfigurationStatus, Status};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use tokio::task::block_in_place;
 
 /// So many may wait for figures. Others are shown those at hand.
 const MOST_ASKING: usize = 64;
@@ -27,16 +26,16 @@ impl Control {
         let over = self.counting.schedule().over();
         let answered: Vec<_> = self.asking.extract_if(.., |(reading, _)| *reading <= over).collect();
         if !answered.is_empty() {
-            let status = self.status().await;
+            let status = Arc::new(self.status().await);
             for (_, reply) in answered {
                 // Whoever asked may have gone since.
-                let _ = reply.send(status.clone());
+                let _ = reply.send(Arc::clone(&status));
             }
         }
     }
 
     /// Answers with figures that are good enough, as soon as there are some.
-    pub(super) async fn ask_status(&mut self, reply: oneshot::Sender<Status>) {
+    pub(super) async fn ask_status(&mut self, reply: oneshot::Sender<Arc<Status>>) {
         let awaited = self.counting.schedule().awaited(Instant::now());
         self.asking.retain(|(_, reply)| !reply.is_closed());
         match awaited.filter(|_| self.asking.len() < MOST_ASKING) {
@@ -44,7 +43,7 @@ impl Control {
                 self.asking.push((reading, reply));
                 self.keeper.refresh();
             }
-            None => drop(reply.send(self.status().await)),
+            None => drop(reply.send(Arc::new(self.status().await))),
         }
     }
 
@@ -61,16 +60,11 @@ impl Control {
         }
     }
 
-    pub(super) fn save_traffic(&mut self) {
-        self.record = None;
-        self.recorded = Some(Instant::now());
-        let traffic = self.counting.traffic();
-        let error =
-            block_in_place(|| self.memory.save_traffic(&traffic)).err().map(|error| error.to_string());
-        if error.is_some() && error != self.history.totals {
-            tracing::warn!(error, "totals would not survive a restart");
+    /// Puts totals on disk, if it is time.
+    pub(super) fn record(&mut self, now: Instant) {
+        if self.recorder.due().is_some_and(|due| due <= now) {
+            self.recorder.begin(self.counting.traffic());
         }
-        self.history.totals = error;
     }
 
     fn take_figures(&mut self, done: (Tools, Reading)) {
@@ -85,9 +79,7 @@ impl Control {
                 );
             });
         }
-        let now = Instant::now();
-        let record = self.recorded.map_or(now, |recorded| now.max(recorded + PERIOD));
-        self.record.get_or_insert(record);
+        self.recorder.note(Instant::now());
         if let Some(look) = outcome.look {
             self.looked(look, outcome.dumped);
         }

@@ -14,8 +14,6 @@ pub(super) struct History {
     pub(super) reloads: u64,
     pub(super) refused: u64,
     pub(super) refusal: Option<String>,
-    /// Why the totals were not saved.
-    pub(super) totals: Option<String>,
     pub(super) reconcile: ReconcileStatus,
 }
 

@@ -62,7 +62,6 @@ pub(super) struct Memory {
     addresses: (Store<OwnAddresses>, OwnAddresses),
     /// The file has other addresses.
     unrecorded: bool,
-    traffic: Store<Traffic>,
     verdicts: (Store<Verdicts>, Verdicts),
 }
 
@@ -70,13 +69,13 @@ pub(super) struct Memory {
 #[derive(Debug)]
 pub(super) struct Remembered {
     pub(super) registry: Registry,
-    pub(super) traffic: Traffic,
+    pub(super) traffic: (Store<Traffic>, Traffic),
 }
 
 impl Memory {
     pub(super) fn open(folder: &Path) -> Result<(Self, Remembered), StateError> {
         let (registry_store, registry) = Store::open(folder, "numbers.json")?;
-        let (traffic_store, traffic) = Store::open(folder, "traffic.json")?;
+        let traffic = Store::open(folder, "traffic.json")?;
         let (verdict_store, verdicts): (_, Verdicts) = Store::open(folder, "verdicts.json")?;
         let memory = Self {
             registry: registry_store,
@@ -85,7 +84,6 @@ impl Memory {
             ports: Store::open(folder, "ports.json")?,
             addresses: Store::open(folder, "addresses.json")?,
             unrecorded: false,
-            traffic: traffic_store,
             verdicts: (verdict_store, verdicts.of_boot(boot_id())),
         };
         Ok((memory, Remembered { registry, traffic }))
@@ -93,10 +91,6 @@ impl Memory {
 
     pub(super) fn save_registry(&mut self, registry: &Registry) -> Result<(), StateError> {
         self.registry.save(registry)
-    }
-
-    pub(super) fn save_traffic(&mut self, traffic: &Traffic) -> Result<(), StateError> {
-        self.traffic.save(traffic)
     }
 
     pub(super) fn overrides(&self) -> &Overrides {

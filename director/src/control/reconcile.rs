@@ -101,7 +101,7 @@ impl Control {
         let synced = synced.map_err(|error| error.to_string())?;
         if synced.retired {
             // The kernel has them no longer.
-            self.record = Some(Instant::now());
+            self.recorder.hurry(Instant::now());
         }
         if std::mem::take(&mut self.drift.repairing) && synced.operations > 0 {
             self.note_repairs("ruleset", 1);
