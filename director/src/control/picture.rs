@@ -86,7 +86,7 @@ impl Picture<'_> {
             Serving::Nobody => (ServingStatus::Nobody, None),
         };
         let servers: Vec<ServerStatus> =
-            service.servers.values().map(|server| self.server(service, server)).collect();
+            service.servers.values().map(|server| self.server(service, offer, server)).collect();
         ServiceStatus {
             name: service.name.clone(),
             mark: service.mark.get(),
@@ -149,8 +149,8 @@ impl Picture<'_> {
         exceptions.into_iter().map(show).collect()
     }
 
-    fn server(&self, service: &Service, server: &RealServer) -> ServerStatus {
-        let available = self.offers.get(&service.name).and_then(|offer| offer.servers.get(&server.name));
+    fn server(&self, service: &Service, offer: &Offer, server: &RealServer) -> ServerStatus {
+        let available = offer.servers.get(&server.name);
         let overridden = self.overrides.get(&service.name).and_then(|servers| servers.get(&server.name));
         let overridden = overridden.copied().unwrap_or_default();
         let id = self.registry.server(&service.name, &server.name);
