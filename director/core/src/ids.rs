@@ -24,13 +24,6 @@ impl DestinationId {
     pub fn get(self) -> u32 {
         self.0
     }
-
-    /// Number of the service that a ct mark belongs to; `None` if it is no destination id.
-    #[must_use]
-    pub fn service_of(mark: u32) -> Option<ServiceNumber> {
-        let number = u16::try_from((mark & !Self::FLAG) >> 12).ok()?;
-        (mark & Self::FLAG != 0 && number <= ServiceNumber::MAX).then_some(ServiceNumber(number))
-    }
 }
 
 impl fmt::Display for DestinationId {
@@ -340,11 +333,9 @@ mod tests {
         assert_eq!(highest.first_slot(true) & DestinationId::FLAG, 0);
         assert_eq!(highest.destination(MAX_SERVER).get(), 0x87ff_ffff);
         assert_eq!(ServiceNumber::of_mark(0x87ff_ffff), Some(highest));
-        assert_eq!(ServiceNumber::of_mark(0x07ff_ffff), None);
+        assert_eq!(ServiceNumber::of_mark(0x07ff_ffff), None, "not ours");
+        assert_eq!(ServiceNumber::of_mark(0x8800_0000), None, "bits 27 to 30 are zero");
         assert_eq!(ServiceNumber::of_mark(0x8800_0001), None);
-        assert_eq!(DestinationId::service_of(0x87ff_ffff), Some(highest));
-        assert_eq!(DestinationId::service_of(0x07ff_ffff), None, "not ours");
-        assert_eq!(DestinationId::service_of(0x8800_0000), None, "bits 27 to 30 are zero");
         assert_eq!(ServiceNumber(1).first_slot(false) - ServiceNumber(0).first_slot(true), 1 << 15);
     }
 

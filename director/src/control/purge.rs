@@ -12,7 +12,7 @@
 //! recorded just after the flush.
 
 use crate::decide::Offers;
-use director_core::ids::{DestinationId, ServiceNumber};
+use director_core::ids::ServiceNumber;
 use director_core::model::{Model, PortRange, Protocol, Role};
 use director_core::pool::{Offer, Serving};
 use director_core::ports::subtract;
@@ -142,7 +142,7 @@ fn is_closed(flow: &Flow, ended: &BTreeMap<ServiceNumber, &[PortRange]>) -> bool
     let holds = |range: &PortRange| {
         range.protocol.number() == flow.protocol && (range.first..=range.last).contains(&port)
     };
-    let ranges = DestinationId::service_of(flow.mark).and_then(|service| ended.get(&service));
+    let ranges = ServiceNumber::of_mark(flow.mark).and_then(|service| ended.get(&service));
     ranges.is_some_and(|ranges| ranges.iter().any(holds))
 }
 
@@ -283,7 +283,7 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}, sorry_se
             timeout: None,
             traffic: None,
         };
-        let service = DestinationId::service_of(0x8000_3001).unwrap();
+        let service = ServiceNumber::of_mark(0x8000_3001).unwrap();
         let ranges = [PortRange { protocol: Protocol::Tcp, first: 80, last: 82 }];
         let ended = BTreeMap::from([(service, &ranges[..])]);
         for (mark, protocol, port, ends) in [

@@ -1,7 +1,7 @@
 //! One look at all entries.
 
 use super::{Action, Client, Entry, Live, Policies};
-use crate::ids::{DestinationId, ServiceNumber};
+use crate::ids::ServiceNumber;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ impl<'a> Pass<'a> {
                 idle.into_iter().take(usize::try_from(surplus).unwrap_or(usize::MAX))
             {
                 if self.act(Action::Delete(client))
-                    && let Some(service) = DestinationId::service_of(destination)
+                    && let Some(service) = ServiceNumber::of_mark(destination)
                 {
                     *self.report.evicted.entry(service).or_default() += 1;
                 }

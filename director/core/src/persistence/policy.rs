@@ -56,7 +56,7 @@ impl Policies {
     /// The policy of the service that a destination id belongs to.
     #[must_use]
     pub fn of(&self, destination: u32) -> Option<&Policy> {
-        self.services.get(&DestinationId::service_of(destination)?)
+        self.services.get(&ServiceNumber::of_mark(destination)?)
     }
 
     /// The policies of all services.

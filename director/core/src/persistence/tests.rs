@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::ServiceNumber;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,15 +26,15 @@ fn policies(limit: u32) -> Policies {
         pins: BTreeMap::new(),
     };
     let services = [
-        (crate::ids::DestinationId::service_of(MAIL).unwrap(), policy(MAIL, 80, 600, [24, 64])),
-        (crate::ids::DestinationId::service_of(WEB).unwrap(), policy(WEB, 81, 60, [32, 128])),
+        (ServiceNumber::of_mark(MAIL).unwrap(), policy(MAIL, 80, 600, [24, 64])),
+        (ServiceNumber::of_mark(WEB).unwrap(), policy(WEB, 81, 60, [32, 128])),
     ];
     Policies { services: services.into(), limit }
 }
 
 fn pinned(address: &str, id: u32) -> Policies {
     let mut policies = policies(1024);
-    let service = crate::ids::DestinationId::service_of(id).unwrap();
+    let service = ServiceNumber::of_mark(id).unwrap();
     policies.services.get_mut(&service).unwrap().pins.insert(address.parse().unwrap(), id);
     policies
 }
@@ -201,7 +202,7 @@ fn a_full_table_loses_what_ends_first_and_nobody_uses() {
         .collect();
     let expected = addresses(80).skip(20).map(|address| Client { address, mark: 81 });
     assert_eq!(deleted, expected.collect::<Vec<_>>());
-    assert_eq!(report.evicted, [(crate::ids::DestinationId::service_of(WEB).unwrap(), 60)].into());
+    assert_eq!(report.evicted, [(ServiceNumber::of_mark(WEB).unwrap(), 60)].into());
     assert_eq!((report.entries, report.by_destination), ([960, 0], [(WEB, 960)].into()));
 }
 
@@ -265,8 +266,7 @@ fn any_policies() -> impl Strategy<Value = Policies> {
         let mut policies = policies(limit);
         for (pin, server) in pins {
             for (service, policy) in &mut policies.services {
-                let first =
-                    if crate::ids::DestinationId::service_of(MAIL) == Some(*service) { MAIL } else { WEB };
+                let first = if ServiceNumber::of_mark(MAIL) == Some(*service) { MAIL } else { WEB };
                 policy.pins.insert(policy.client(pin.client.address).address, first + server);
             }
         }
