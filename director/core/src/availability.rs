@@ -51,6 +51,14 @@ pub struct Availability {
     pub keeps_connections: bool,
 }
 
+impl Availability {
+    /// True if a persistent client that returns to it is let in.
+    #[must_use]
+    pub fn takes_returning(&self) -> bool {
+        self.admits_returning || self.share > 0
+    }
+}
+
 /// Decides for one server at `now`, in seconds since 1970, as if it stood alone: never standby or overloaded, which
 /// is for the pool to say.
 ///

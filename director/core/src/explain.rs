@@ -126,9 +126,7 @@ impl Question {
     /// Whose the address and port are that the client calls.
     #[must_use]
     pub fn place<'a>(&self, model: &'a Model) -> Place<'a> {
-        let takes = |range: &PortRange| {
-            range.protocol == self.protocol && (range.first..=range.last).contains(&self.port)
-        };
+        let takes = |range: &PortRange| range.contains(self.protocol.number(), self.port);
         let mut services = model.services.values().filter(|service| service.vips.contains(&self.address));
         let mut management = model.management.values();
         if let Some(service) = services.find(|service| service.ports.iter().any(takes)) {

@@ -7,7 +7,7 @@ mod probe;
 mod service;
 
 pub use mark::{Mark, ParseMarkError};
-pub use network::{Network, ParseNetworkError};
+pub use network::{Granularity, Network, ParseNetworkError};
 pub use node::{Attachment, Node};
 pub use probe::{ProbeKind, ProbeSpec, StartState};
 pub use service::{

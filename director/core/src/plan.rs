@@ -79,7 +79,7 @@ pub fn limited_map() -> &'static str {
 pub fn persistence_key(service: &Service, client: IpAddr) -> Option<(&'static str, Key)> {
     let persistence = service.persistence?;
     let names = &FAMILIES[usize::from(client.is_ipv6())];
-    let bits = if client.is_ipv6() { persistence.granularity_v6 } else { persistence.granularity_v4 };
+    let bits = persistence.granularity.bits(client.is_ipv6());
     let network = Network::new(client, bits)?.network();
     Some((names.persist, Key::of([parts::datum(network), Datum::Mark(service.mark.get())])))
 }

@@ -95,8 +95,8 @@ impl Picture<'_> {
             port_states: self.port_states(service),
             scheduler: service.scheduler.name().to_owned(),
             persistence_seconds: persistence.map(|it| it.timeout.as_secs()),
-            granularity_v4: persistence.map(|it| it.granularity_v4),
-            granularity_v6: persistence.map(|it| it.granularity_v6),
+            granularity_v4: persistence.map(|it| it.granularity.v4),
+            granularity_v6: persistence.map(|it| it.granularity.v6),
             serving,
             serving_priority,
             quorum: QuorumStatus {

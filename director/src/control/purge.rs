@@ -139,11 +139,8 @@ pub(super) fn end_closed(
 
 fn is_closed(flow: &Flow, ended: &BTreeMap<ServiceNumber, &[PortRange]>) -> bool {
     let port = flow.original.destination_port;
-    let holds = |range: &PortRange| {
-        range.protocol.number() == flow.protocol && (range.first..=range.last).contains(&port)
-    };
     let ranges = ServiceNumber::of_mark(flow.mark).and_then(|service| ended.get(&service));
-    ranges.is_some_and(|ranges| ranges.iter().any(holds))
+    ranges.is_some_and(|ranges| ranges.iter().any(|range| range.contains(flow.protocol, port)))
 }
 
 /// Services of which ports are disabled that were not in `before`.

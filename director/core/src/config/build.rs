@@ -19,7 +19,8 @@ use super::decode::{Entry, List, Named, Spanned};
 use super::raw::File;
 use super::report::{Diagnostics, Span, quoted};
 use super::suggest::closest;
-use crate::model::Model;
+use super::values;
+use crate::model::{Granularity, Model};
 use addresses::Addresses;
 
 /// The version of the format that is read.
@@ -93,6 +94,15 @@ fn one_or_several<'a, T>(
     several: Option<&'a Spanned<List<T>>>,
 ) -> impl Iterator<Item = &'a Spanned<T>> {
     one.into_iter().chain(several.into_iter().flat_map(|list| &list.0))
+}
+
+/// Which clients are one; what is not given has its default.
+fn granularity(
+    v4: Option<&Spanned<values::Granularity<32>>>,
+    v6: Option<&Spanned<values::Granularity<128>>>,
+) -> Granularity {
+    let default = Granularity::default();
+    Granularity { v4: v4.map_or(default.v4, |bits| bits.0), v6: v6.map_or(default.v6, |bits| bits.0) }
 }
 
 /// Reports that no `what` is named `name`, and returns the name that was probably meant.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    ClientHash, PortMap, Quorum, Ramp, RateLimit, RateUnit, Role, Scheduler, Service, SlowStart, Thresholds,
-    Weight,
+    ClientHash, Granularity, PortMap, Quorum, Ramp, RateLimit, RateUnit, Role, Scheduler, Service, SlowStart,
+    Thresholds, Weight,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -100,7 +100,7 @@ fn the_other_farms_are_what_the_files_say() {
     assert!(!iis.services["ntrip"].quiescence.expire_nodest_conn);
     let smtp = model(SMTP);
     let persistence = smtp.services["smtp"].persistence.unwrap();
-    assert_eq!((persistence.granularity_v4, persistence.granularity_v6), (24, 64));
+    assert_eq!(persistence.granularity, Granularity { v4: 24, v6: 64 });
     assert_eq!(smtp.services["smtp"].vips.len(), 2);
     assert_eq!(smtp.persistence_limit, 16_384);
 }
@@ -187,17 +187,16 @@ fn a_rate_limit_has_a_unit_of_time() {
             .rate_limit
             .unwrap()
     };
-    let default = RateLimit {
-        connections: 20,
-        per: RateUnit::Second,
-        burst: 20,
-        granularity_v4: 32,
-        granularity_v6: 128,
-    };
+    let default =
+        RateLimit { connections: 20, per: RateUnit::Second, burst: 20, granularity: Granularity::default() };
     assert_eq!(limit("{connections: 20}"), default);
     let full = limit("{connections: 100, per: hour, burst: 7, granularity: 255.255.255.0, granularity6: 64}");
-    let expected =
-        RateLimit { connections: 100, per: RateUnit::Hour, burst: 7, granularity_v4: 24, granularity_v6: 64 };
+    let expected = RateLimit {
+        connections: 100,
+        per: RateUnit::Hour,
+        burst: 7,
+        granularity: Granularity { v4: 24, v6: 64 },
+    };
     assert_eq!(full, expected);
     for (written, unit) in [("second", "1s"), ("minute", "1m"), ("hour", "1h"), ("day", "1d")] {
         let per = |per| limit(&format!("{{connections: 1, per: {per}}}")).per;
@@ -234,7 +233,7 @@ fn schedulers_have_their_options() {
     let scheduler = |options: &str| {
         service_with(&format!("ports: {{tcp: 80}}, servers: {{x: {{}}}}, {options}")).scheduler
     };
-    let hash = ClientHash { granularity_v4: 24, granularity_v6: 64, port: true, fallback: true };
+    let hash = ClientHash { granularity: Granularity { v4: 24, v6: 64 }, port: true, fallback: true };
     let options = "hash_granularity: 255.255.255.0, hash_granularity6: /64, hash_port: true";
     assert_eq!(scheduler("scheduler: random"), Scheduler::Random);
     assert_eq!(scheduler("scheduler: dh"), Scheduler::Dh);

@@ -33,10 +33,8 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     pub(super) fn answer(&self, entry: Option<Entry>, steps: &mut Steps) -> Answer {
         let question = self.question;
-        let closed = |range: &PortRange| {
-            range.protocol == question.protocol && (range.first..=range.last).contains(&question.port)
-        };
-        if self.offer.closed_ports.iter().any(closed) {
+        let asked = |range: &PortRange| range.contains(question.protocol.number(), question.port);
+        if self.offer.closed_ports.iter().any(asked) {
             steps.add("port", "the port is closed for now: new connections are refused".to_owned());
             return Answer::Refused;
         }
@@ -44,7 +42,7 @@ impl Case<'_> {
             steps.add("SYN protection", self.protection());
         }
         if let Some(limit) = self.service.rate_limit {
-            let bits = if question.client.is_ipv4() { limit.granularity_v4 } else { limit.granularity_v6 };
+            let bits = limit.granularity.bits(question.client.is_ipv6());
             let text = format!(
                 "client {}/{bits} may open {} connections a {}, {} at once; more are refused",
                 question.client,
@@ -98,11 +96,7 @@ impl Case<'_> {
 
     /// What the client's entry comes to; `None`: the scheduler decides.
     fn returning(&self, persistence: Persistence, entry: Option<Entry>, steps: &mut Steps) -> Option<Answer> {
-        let bits = if self.question.client.is_ipv4() {
-            persistence.granularity_v4
-        } else {
-            persistence.granularity_v6
-        };
+        let bits = persistence.granularity.bits(self.question.client.is_ipv6());
         let client = format!("{}/{bits}", self.question.client);
         let Some(entry) = entry else {
             steps.add("persistence", format!("client {client} has no entry"));
@@ -121,7 +115,7 @@ impl Case<'_> {
             steps.add("persistence", text);
             return None;
         };
-        let admitted = self.available(server).filter(|it| it.admits_returning || it.share > 0);
+        let admitted = self.available(server).filter(|it| it.takes_returning());
         match (admitted, self.destination(server, 100.0)) {
             (Some(_), Some(destination)) => {
                 steps.add("persistence", format!("client {client} has an entry for {}, {left}", server.name));

@@ -69,6 +69,30 @@ impl fmt::Display for Network {
     }
 }
 
+/// Leading bits of a client's address that count: clients that have them in common are one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granularity {
+    /// Of an IPv4 address: 1 to 32.
+    pub v4: u8,
+    /// Of an IPv6 address: 1 to 128.
+    pub v6: u8,
+}
+
+impl Granularity {
+    /// Those of a family.
+    #[must_use]
+    pub fn bits(self, ipv6: bool) -> u8 {
+        if ipv6 { self.v6 } else { self.v4 }
+    }
+}
+
+impl Default for Granularity {
+    /// Every address is a client.
+    fn default() -> Self {
+        Self { v4: 32, v6: 128 }
+    }
+}
+
 /// A text is no address with a prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an address with a prefix length, as 10.0.1.33/24 or fd00::1/64")]

@@ -1,6 +1,6 @@
 //! Virtual services and their real servers.
 
-use super::Mark;
+use super::{Granularity, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -96,10 +96,8 @@ pub struct RateLimit {
     pub per: RateUnit,
     /// So many at once before the limit is felt: 1 to 1,000,000.
     pub burst: u32,
-    /// Leading bits of an IPv4 client address that make one client: 1 to 32.
-    pub granularity_v4: u8,
-    /// Leading bits of an IPv6 client address that make one client: 1 to 128.
-    pub granularity_v6: u8,
+    /// Which clients are one.
+    pub granularity: Granularity,
 }
 
 /// Units of time that the kernel limits by.
@@ -137,6 +135,14 @@ pub struct PortRange {
     pub first: u16,
     /// Last port, at least `first`.
     pub last: u16,
+}
+
+impl PortRange {
+    /// True if the port lies in it, of the protocol with that number in the IP header.
+    #[must_use]
+    pub fn contains(&self, protocol: u8, port: u16) -> bool {
+        self.protocol.number() == protocol && (self.first..=self.last).contains(&port)
+    }
 }
 
 /// Transport protocol.
@@ -201,10 +207,8 @@ pub enum Scheduler {
 /// What of a client is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientHash {
-    /// Leading bits of an IPv4 address that count: 1 to 32.
-    pub granularity_v4: u8,
-    /// Leading bits of an IPv6 address that count: 1 to 128.
-    pub granularity_v6: u8,
+    /// Which clients are one.
+    pub granularity: Granularity,
     /// The source port counts too: each connection of a client is hashed for itself.
     pub port: bool,
     /// Clients of a server that takes no connections go to another one; false: they are refused (LVS's sh and mh
@@ -214,7 +218,7 @@ pub struct ClientHash {
 
 impl Default for ClientHash {
     fn default() -> Self {
-        Self { granularity_v4: 32, granularity_v6: 128, port: false, fallback: true }
+        Self { granularity: Granularity::default(), port: false, fallback: true }
     }
 }
 
@@ -256,10 +260,8 @@ impl Scheduler {
 pub struct Persistence {
     /// Life of an entry after its last new connection: 1 s to 31 days, whole seconds.
     pub timeout: Duration,
-    /// Leading bits of an IPv4 client address that make one client: 1 to 32.
-    pub granularity_v4: u8,
-    /// Leading bits of an IPv6 client address that make one client: 1 to 128.
-    pub granularity_v6: u8,
+    /// Which clients are one.
+    pub granularity: Granularity,
 }
 
 /// What weight 0, a failed probe and removal mean. LVS's names; defaults all true.

@@ -1,8 +1,9 @@
 //! What entries there may be.
 
 use super::Client;
+use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry, ServiceNumber};
-use crate::model::{Model, Network, RealServer, Service};
+use crate::model::{Granularity, Model, Network, RealServer, Service};
 use crate::pool::Offer;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,8 +27,8 @@ pub struct Policy {
     pub mark: u32,
     /// Life of an entry.
     pub timeout: Duration,
-    /// Leading bits of a client's address that count: IPv4, IPv6.
-    pub granularity: [u8; 2],
+    /// Which clients are one.
+    pub granularity: Granularity,
     /// Destination ids of its servers; true for those that take clients that return.
     pub destinations: BTreeMap<u32, bool>,
     /// Destination ids of clients that are bound to one, by the first address of their network.
@@ -82,15 +83,14 @@ impl Policy {
     ) -> Option<Self> {
         let persistence = service.persistence?;
         let id = |server: &str| registry.server(&service.name, server).map(DestinationId::get);
-        let admits = |server: &RealServer| {
-            offer.servers.get(&server.name).is_some_and(|it| it.admits_returning || it.share > 0)
-        };
+        let admits =
+            |server: &RealServer| offer.servers.get(&server.name).is_some_and(Availability::takes_returning);
         let destinations =
             service.servers.values().filter_map(|server| Some((id(&server.name)?, admits(server))));
         let mut policy = Self {
             mark: service.mark.get(),
             timeout: persistence.timeout,
-            granularity: [persistence.granularity_v4, persistence.granularity_v6],
+            granularity: persistence.granularity,
             destinations: destinations.collect(),
             pins: BTreeMap::new(),
         };
@@ -114,7 +114,7 @@ impl Policy {
     /// Leading bits of an address that count.
     #[must_use]
     pub fn bits(&self, address: IpAddr) -> u8 {
-        self.granularity[usize::from(address.is_ipv6())]
+        self.granularity.bits(address.is_ipv6())
     }
 
     /// True if clients may return to that destination.

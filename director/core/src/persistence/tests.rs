@@ -1,5 +1,6 @@
 use super::*;
 use crate::ids::ServiceNumber;
+use crate::model::Granularity;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +19,10 @@ fn client(text: &str, mark: u32) -> Client {
 /// Mail with mark 80 by /24 and /64 for 600 s, web with mark 81 by address for 60 s; the second server of each takes
 /// no clients back.
 fn policies(limit: u32) -> Policies {
-    let policy = |first: u32, mark, timeout, granularity| Policy {
+    let policy = |first: u32, mark, timeout, bits: [u8; 2]| Policy {
         mark,
         timeout: seconds(timeout),
-        granularity,
+        granularity: Granularity { v4: bits[0], v6: bits[1] },
         destinations: [(first, true), (first + 1, false), (first + 2, true)].into(),
         pins: BTreeMap::new(),
     };

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// What turns away a client that is over the limit: statements that go on for those that are not.
 pub(super) fn statements(names: &FamilyNames, limit: RateLimit) -> Vec<Statement> {
-    let prefix = if names.ipv6 { limit.granularity_v6 } else { limit.granularity_v4 };
+    let prefix = limit.granularity.bits(names.ipv6);
     let rate = rate(limit);
     let over = Statement::Limit {
         map: buckets(names.ipv6, limit),

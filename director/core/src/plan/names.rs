@@ -118,7 +118,7 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn of(persistence: Persistence, ipv6: bool, ports: bool) -> Self {
-        let granularity = if ipv6 { persistence.granularity_v6 } else { persistence.granularity_v4 };
+        let granularity = persistence.granularity.bits(ipv6);
         Self { ipv6, granularity, timeout: persistence.timeout, ports }
     }
 

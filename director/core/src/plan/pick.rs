@@ -26,7 +26,7 @@ pub fn slot(service: &Service, ipv6: bool, offset: u32, slots: u32) -> Expressio
 }
 
 fn client(hash: ClientHash, ipv6: bool) -> Vec<Selector> {
-    let prefix = if ipv6 { hash.granularity_v6 } else { hash.granularity_v4 };
+    let prefix = hash.granularity.bits(ipv6);
     let mut key = vec![saddr(ipv6, prefix)];
     if hash.port {
         key.push(Selector::ThSport);

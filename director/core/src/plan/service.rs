@@ -4,6 +4,7 @@ use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{CLOSED, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
 use super::parts::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
 use super::{limit, pick, slot_owners, synproxy};
+use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry};
 use crate::model::{PortRange, RealServer, Service};
 use crate::pool::Offer;
@@ -110,9 +111,8 @@ fn destinations(
     registry: &Registry,
     offer: &Offer,
 ) {
-    let open = |server: &&RealServer| {
-        offer.servers.get(&server.name).is_some_and(|it| it.admits_returning || it.share > 0)
-    };
+    let open =
+        |server: &&RealServer| offer.servers.get(&server.name).is_some_and(Availability::takes_returning);
     for server in service.servers.values().filter(open) {
         let address = server.addresses.iter().find(|address| address.is_ipv6() == names.ipv6);
         let (Some(address), Some(id)) = (address, registry.server(&service.name, &server.name)) else {

@@ -1,12 +1,12 @@
 use super::turns::gcd;
 use super::*;
-use crate::model::ClientHash;
+use crate::model::{ClientHash, Granularity};
 use proptest::prelude::*;
 
 const MH: Scheduler =
-    Scheduler::Mh(ClientHash { granularity_v4: 32, granularity_v6: 128, port: false, fallback: true });
+    Scheduler::Mh(ClientHash { granularity: Granularity { v4: 32, v6: 128 }, port: false, fallback: true });
 const SH: Scheduler =
-    Scheduler::Sh(ClientHash { granularity_v4: 24, granularity_v6: 64, port: true, fallback: true });
+    Scheduler::Sh(ClientHash { granularity: Granularity { v4: 24, v6: 64 }, port: true, fallback: true });
 const ALL: [Scheduler; 7] =
     [Scheduler::Rr, Scheduler::Wrr, Scheduler::Random, SH, MH, Scheduler::Dh, Scheduler::Fo];
 

@@ -1,5 +1,6 @@
 //! What a service does against too many connections.
 
+use super::granularity;
 use super::ports::Placed;
 use crate::config::raw;
 use crate::config::report::Diagnostics;
@@ -12,8 +13,7 @@ pub(super) fn rate_limit(raw: &raw::RateLimit) -> Option<RateLimit> {
         connections,
         per: raw.per.as_ref().map_or(RateUnit::Second, |unit| unit.value),
         burst: raw.burst.as_ref().map_or(connections, |burst| burst.0),
-        granularity_v4: raw.granularity.as_ref().map_or(32, |bits| bits.0),
-        granularity_v6: raw.granularity6.as_ref().map_or(128, |bits| bits.0),
+        granularity: granularity(raw.granularity.as_ref(), raw.granularity6.as_ref()),
     })
 }
 

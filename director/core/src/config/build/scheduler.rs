@@ -1,5 +1,6 @@
 //! The scheduler of a service and its options.
 
+use super::granularity;
 use crate::config::decode::Record as _;
 use crate::config::raw::{self, SchedulerName};
 use crate::config::report::Diagnostics;
@@ -43,8 +44,7 @@ fn named(raw: &raw::Service, errors: &mut Diagnostics) -> Scheduler {
 fn client_hash(raw: &raw::Service) -> ClientHash {
     let default = ClientHash::default();
     ClientHash {
-        granularity_v4: raw.hash_granularity.as_ref().map_or(default.granularity_v4, |bits| bits.0),
-        granularity_v6: raw.hash_granularity6.as_ref().map_or(default.granularity_v6, |bits| bits.0),
+        granularity: granularity(raw.hash_granularity.as_ref(), raw.hash_granularity6.as_ref()),
         port: raw.hash_port.as_ref().map_or(default.port, |port| port.value),
         fallback: raw.hash_fallback.as_ref().map_or(default.fallback, |fallback| fallback.value),
     }

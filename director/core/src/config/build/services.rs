@@ -6,7 +6,7 @@ use super::nodes::check_public;
 use super::ports::{self, Claims, Placed};
 use super::probes::Probes;
 use super::servers::{Servers, User};
-use super::{entries, limits, one_or_several, pool, scheduler, unsupported};
+use super::{entries, granularity, limits, one_or_several, pool, scheduler, unsupported};
 use crate::config::decode::{Entry, Spanned};
 use crate::config::raw;
 use crate::config::report::Diagnostics;
@@ -124,7 +124,6 @@ fn persistence(raw: &raw::Persistence, errors: &mut Diagnostics) -> Persistence 
     }
     Persistence {
         timeout: raw.timeout.as_ref().map_or(Model::DEFAULT_PERSISTENCE_TIMEOUT, |timeout| timeout.0),
-        granularity_v4: raw.granularity.as_ref().map_or(32, |bits| bits.0),
-        granularity_v6: raw.granularity6.as_ref().map_or(128, |bits| bits.0),
+        granularity: granularity(raw.granularity.as_ref(), raw.granularity6.as_ref()),
     }
 }

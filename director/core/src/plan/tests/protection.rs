@@ -1,7 +1,7 @@
 //! Rate limits, SYN protection, full NAT, and packets of no connection.
 
 use super::*;
-use crate::model::{RateLimit, RateUnit};
+use crate::model::{Granularity, RateLimit, RateUnit};
 use director_nft::trace::Trace;
 
 fn farm(change: impl FnOnce(&mut Model)) -> Farm {
@@ -23,8 +23,7 @@ fn a_client_over_the_limit_is_refused_and_others_are_not() {
             connections: 60,
             per: RateUnit::Minute,
             burst: 3,
-            granularity_v4: granularity,
-            granularity_v6: 64,
+            granularity: Granularity { v4: granularity, v6: 64 },
         };
         let mut farm = farm(|model| model.services.get_mut("web").unwrap().rate_limit = Some(limit));
         let served = |farm: &mut Farm, client| web(farm, client).dnat.is_some();
@@ -43,7 +42,7 @@ fn a_client_over_the_limit_is_refused_and_others_are_not() {
 #[test]
 fn returning_clients_are_limited_too() {
     let limit =
-        RateLimit { connections: 1, per: RateUnit::Day, burst: 2, granularity_v4: 32, granularity_v6: 128 };
+        RateLimit { connections: 1, per: RateUnit::Day, burst: 2, granularity: Granularity::default() };
     let mut farm = farm(|model| model.services.get_mut("exchange").unwrap().rate_limit = Some(limit));
     for (client, vip) in [("198.51.100.1", "192.168.1.35"), ("2001:db8::1", "fd00:1::35")] {
         let mut served = || farm.send(client, vip, TCP, 443).dnat.is_some();
@@ -54,13 +53,11 @@ fn returning_clients_are_limited_too() {
 #[test]
 fn another_rate_gives_clients_other_buckets() {
     let limit = |connections| {
-        let (granularity_v4, granularity_v6) = (32, 128);
         Some(RateLimit {
             connections,
             per: RateUnit::Hour,
             burst: connections,
-            granularity_v4,
-            granularity_v6,
+            granularity: Granularity::default(),
         })
     };
     let mut farm = farm(|model| model.services.get_mut("web").unwrap().rate_limit = limit(2));
@@ -195,7 +192,7 @@ fn in_a_flood_every_packet_may_end_a_handshake() {
 #[test]
 fn a_client_over_the_limit_is_refused_when_it_proves_itself_and_counts_once() {
     let limit =
-        RateLimit { connections: 1, per: RateUnit::Day, burst: 2, granularity_v4: 32, granularity_v6: 128 };
+        RateLimit { connections: 1, per: RateUnit::Day, burst: 2, granularity: Granularity::default() };
     let mut farm = shielded(|model| {
         for service in model.services.values_mut() {
             service.rate_limit = Some(limit);
@@ -250,8 +247,12 @@ fn connections_outlive_the_protection_that_they_began_under() {
 #[test]
 fn the_kernel_would_take_the_protection_of_every_service() {
     let mut kernel = Fake::new();
-    let limit =
-        RateLimit { connections: 9, per: RateUnit::Second, burst: 9, granularity_v4: 24, granularity_v6: 64 };
+    let limit = RateLimit {
+        connections: 9,
+        per: RateUnit::Second,
+        burst: 9,
+        granularity: Granularity { v4: 24, v6: 64 },
+    };
     for limit in [Some(limit), None] {
         let farm = shielded(|model| model.services.get_mut("web").unwrap().rate_limit = limit);
         kernel.apply(&diff(&kernel.observe(), &farm.ruleset())).unwrap();
