@@ -8,7 +8,7 @@ use crate::traffic::Connections;
 use director_core::ids::Registry;
 use director_core::model::{Model, Node};
 use director_core::plan::{self, Layout};
-use director_core::pool::Offer;
+use director_core::pool::{Offer, Offers};
 use director_nft::diff::{diff, removal};
 use director_nft::ir::{Key, Statement};
 use director_nft::netlink::DynamicElement;
@@ -151,8 +151,8 @@ impl<K: Kernel> Dataplane<K> {
     pub fn sync(
         &mut self,
         skeleton: &Skeleton,
-        offers: &BTreeMap<String, Offer>,
-        before: &BTreeMap<String, Offer>,
+        offers: &Offers,
+        before: &Offers,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let part = match (&self.applied, &self.layout) {
@@ -192,12 +192,13 @@ impl<K: Kernel> Dataplane<K> {
     fn whole(
         &mut self,
         skeleton: &Skeleton,
-        offers: &BTreeMap<String, Offer>,
+        offers: &Offers,
         connections: &mut Connections,
     ) -> Result<Synced, SyncError<K::Error>> {
         let Skeleton { model, node, registry } = skeleton;
         let observed = self.kernel.observe().map_err(SyncError::Kernel)?;
-        self.slots = model.services.values().map(|it| plan::slot_count(it, offer(offers, &it.name))).sum();
+        self.slots =
+            model.services.values().map(|it| plan::slot_count(it, Offer::of(offers, &it.name))).sum();
         let mut layout = Layout::new(model, self.slots, self.layout.as_ref());
         let unprotected = !protects(&mut self.kernel, model);
         if unprotected && !self.unprotected {
@@ -323,14 +324,14 @@ impl Part {
     fn between(
         layout: &Layout,
         skeleton: &Skeleton,
-        before: &BTreeMap<String, Offer>,
-        after: &BTreeMap<String, Offer>,
+        before: &Offers,
+        after: &Offers,
         mut slots: usize,
     ) -> Option<Self> {
         let mut transaction = Transaction::default();
         for (name, before) in before {
             let service = skeleton.model.services.get(name)?;
-            let after = offer(after, name);
+            let after = Offer::of(after, name);
             slots =
                 (slots + plan::slot_count(service, after)).checked_sub(plan::slot_count(service, before))?;
             let before = plan::service(layout, service, &skeleton.registry, before);
@@ -353,9 +354,4 @@ pub fn protects<K: Kernel>(kernel: &mut K, model: &Model) -> bool {
     };
     !model.services.values().any(|it| it.syn_protection)
         || plan::SYN_PROTECTION_NEEDS.iter().all(&mut supports)
-}
-
-/// What a service offers.
-fn offer<'a>(offers: &'a BTreeMap<String, Offer>, service: &str) -> &'a Offer {
-    offers.get(service).unwrap_or(Offer::nothing())
 }

@@ -4,7 +4,7 @@ use crate::targets::{VerdictMap, health_of};
 use director_core::availability::Health;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;
-use director_core::pool::{Demand, Observation, Offer, Pool};
+use director_core::pool::{Demand, Observation, Offer, Offers, Pool};
 use director_core::ports::PortStates;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,6 @@ pub type Demands = BTreeMap<String, Demand>;
 
 /// What is remembered of each service, by name.
 pub type Pools = BTreeMap<String, Pool>;
-
-/// What services offer, by name.
-pub type Offers = BTreeMap<String, Offer>;
 
 /// Everything that decisions are made from.
 #[derive(Debug, Clone, Copy)]

@@ -35,26 +35,18 @@ pub use synproxy::NEEDS as SYN_PROTECTION_NEEDS;
 
 use crate::ids::Registry;
 use crate::model::{Model, Network, Node, Service};
-use crate::pool::{Offer, WHOLE};
+use crate::pool::{Offer, Offers, WHOLE};
 use crate::schedule::{self, Candidate};
 use director_nft::ir::{Datum, Key, Ruleset};
 use names::FAMILIES;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The whole ruleset: the skeleton and every service.
 #[must_use]
-pub fn ruleset(
-    layout: &Layout,
-    model: &Model,
-    node: &Node,
-    registry: &Registry,
-    offers: &BTreeMap<String, Offer>,
-) -> Ruleset {
+pub fn ruleset(layout: &Layout, model: &Model, node: &Node, registry: &Registry, offers: &Offers) -> Ruleset {
     let mut ruleset = skeleton(layout, model, node, registry);
     for it in model.services.values() {
-        let offer = offers.get(&it.name).unwrap_or(Offer::nothing());
-        ruleset.merge(service(layout, it, registry, offer));
+        ruleset.merge(service(layout, it, registry, Offer::of(offers, &it.name)));
     }
     ruleset
 }

@@ -83,10 +83,18 @@ pub struct Offer {
     pub demand: Demand,
 }
 
+/// Offers by service.
+pub type Offers = BTreeMap<String, Offer>;
+
 impl Offer {
-    /// What a service without servers offers.
+    /// What a service offers; one that is not among them offers nothing.
     #[must_use]
-    pub fn nothing() -> &'static Self {
+    pub fn of<'a>(offers: &'a Offers, service: &str) -> &'a Self {
+        offers.get(service).unwrap_or(Self::nothing())
+    }
+
+    /// What a service without servers offers.
+    fn nothing() -> &'static Self {
         static NOTHING: Offer = Offer {
             servers: BTreeMap::new(),
             serving: Serving::Nobody,

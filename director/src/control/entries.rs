@@ -5,12 +5,12 @@ use super::keeping::Done;
 use super::reading::Look;
 use crate::command::{CommandError, EntryChange};
 use crate::dataplane::{Kernel, Synced};
-use crate::decide::Offers;
 use crate::persistence::{View, carry_out, element, entry, key};
 use director_core::ids::Registry;
 use director_core::model::{Model, Network, Service};
 use director_core::persistence::{Action, Client, Entry, Live, Pins, Policies, Policy, Rekey};
 use director_core::plan::persistence_map;
+use director_core::pool::{Offer, Offers};
 use director_nft::netlink::{DynamicElement, Error, Put};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,10 +85,8 @@ impl Control {
             let Some(pins) = self.memory.pins().get(name).filter(|_| anew || before.is_some()) else {
                 continue;
             };
-            let policy = |offers: &Offers| {
-                let offer = offers.get(name).unwrap_or(director_core::pool::Offer::nothing());
-                Policy::new(service, &self.registry, offer, Some(pins))
-            };
+            let policy =
+                |offers: &Offers| Policy::new(service, &self.registry, Offer::of(offers, name), Some(pins));
             let Some(now) = policy(&self.offers) else { continue };
             let before = policy(changed).filter(|_| before.is_some());
             let comes = |id: u32| now.admits(id) && !before.as_ref().is_some_and(|before| before.admits(id));
@@ -258,7 +256,7 @@ impl Control {
     }
 
     fn policy_of(&self, service: &Service) -> Option<Policy> {
-        let offer = self.offers.get(&service.name).unwrap_or(director_core::pool::Offer::nothing());
+        let offer = Offer::of(&self.offers, &service.name);
         Policy::new(service, &self.registry, offer, self.memory.pins().get(&service.name))
     }
 

@@ -7,7 +7,7 @@ use super::unix_now;
 use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{self, Dataplane, Kernel};
-use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
+use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::kernel::address::{self, AddressChange, AddressError, Addresses};
 use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
@@ -17,7 +17,7 @@ use crate::targets::{self, LastVerdicts, VerdictMap};
 use director_core::ids::{Exhausted, Registry};
 use director_core::model::Model;
 use director_core::plan::{self, Layout};
-use director_core::pool::Offer;
+use director_core::pool::{Offer, Offers};
 use director_nft::diff::diff;
 use director_nft::ir::Ruleset;
 use director_nft::observed::Observed;
@@ -137,8 +137,8 @@ fn ruleset(
     observed: &Observed,
     protects: bool,
 ) -> Ruleset {
-    let slots = |(name, service)| plan::slot_count(service, offers.get(name).unwrap_or(Offer::nothing()));
-    let slots = configuration.model.services.iter().map(slots).sum();
+    let services = configuration.model.services.values();
+    let slots = services.map(|it| plan::slot_count(it, Offer::of(offers, &it.name))).sum();
     let mut layout = Layout::new(&configuration.model, slots, None);
     if !protects {
         layout.leave_unprotected();

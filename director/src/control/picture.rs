@@ -1,7 +1,7 @@
 //! The status as the control loop knows it.
 
 use super::counting::Entries;
-use crate::decide::{Offers, Overrides, PortOverrides};
+use crate::decide::{Overrides, PortOverrides};
 use crate::status::{
     DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, PortStatus, ProbeStatus, QuorumStatus,
     RateLimitStatus, RateStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus,
@@ -13,7 +13,7 @@ use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;
-use director_core::pool::{Offer, Serving, WHOLE};
+use director_core::pool::{Offer, Offers, Serving, WHOLE};
 use director_core::ports::{PortException, PortStates};
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ impl Picture<'_> {
 
     fn service(&self, service: &Service) -> ServiceStatus {
         let persistence = service.persistence;
-        let offer = self.offers.get(&service.name).unwrap_or(Offer::nothing());
+        let offer = Offer::of(self.offers, &service.name);
         let (serving, serving_priority) = match offer.serving {
             Serving::Regular { priority } => (ServingStatus::Regular, Some(priority)),
             Serving::Sorry => (ServingStatus::Sorry, None),

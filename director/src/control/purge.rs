@@ -11,10 +11,9 @@
 //! All is done once more a moment later: a first packet may have met the ruleset just before it changed, and be
 //! recorded just after the flush.
 
-use crate::decide::Offers;
 use director_core::ids::ServiceNumber;
 use director_core::model::{Model, PortRange, Protocol, Role};
-use director_core::pool::{Offer, Serving};
+use director_core::pool::{Offer, Offers, Serving};
 use director_core::ports::subtract;
 use director_nft::netlink::{Conntrack, Error, Filter, Flow};
 use std::collections::{BTreeMap, BTreeSet};

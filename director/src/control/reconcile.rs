@@ -3,10 +3,10 @@
 use super::purge::{self, Due};
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
-use crate::decide::{Offers, Situation};
+use crate::decide::Situation;
 use director_core::ids::DestinationId;
 use director_core::model::Model;
-use director_core::pool::{Offer, Pool};
+use director_core::pool::{Offer, Offers, Pool};
 use director_nft::netlink::Filter;
 use std::collections::BTreeSet;
 use std::sync::Arc;

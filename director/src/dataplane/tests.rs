@@ -1,8 +1,9 @@
 use super::*;
-use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
+use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::targets::VerdictMap;
 use director_core::config::load;
 use director_core::overrides::{Override, WeightOverride};
+use director_core::pool::Offers;
 use director_nft::fake::{Fake, FakeError};
 use director_nft::ir::Datum;
 

@@ -1,8 +1,9 @@
 use super::*;
-use crate::decide::{Demands, Offers, Overrides, Pools, PortOverrides, Situation};
+use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use director_core::availability::State;
 use director_core::config::load;
 use director_core::overrides::{Drain, Override};
+use director_core::pool::Offers;
 use std::time::{Duration, Instant};
 
 const FARM: &str = "

@@ -4,7 +4,7 @@ use super::Client;
 use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry, ServiceNumber};
 use crate::model::{Granularity, Model, Network, RealServer, Service};
-use crate::pool::Offer;
+use crate::pool::{Offer, Offers};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,9 +39,9 @@ impl Policies {
     /// The policies of a model whose services offer `offers`. Pins to what is not configured count as none; of
     /// several pins of one network the first counts.
     #[must_use]
-    pub fn new(model: &Model, registry: &Registry, offers: &BTreeMap<String, Offer>, pins: &Pins) -> Self {
+    pub fn new(model: &Model, registry: &Registry, offers: &Offers, pins: &Pins) -> Self {
         let services = model.services.values().filter_map(|service| {
-            let offer = offers.get(&service.name).unwrap_or(Offer::nothing());
+            let offer = Offer::of(offers, &service.name);
             let policy = Policy::new(service, registry, offer, pins.get(&service.name))?;
             Some((registry.service(&service.name)?, policy))
         });

@@ -18,6 +18,7 @@ use director_nft::ir::Reject;
 use director_nft::observed::Observed;
 use director_nft::trace::{Outcome, Packet, Tracer};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const FARM: &str = "
@@ -56,7 +57,7 @@ struct Farm {
     health: BTreeMap<String, BTreeMap<String, Health>>,
     overrides: BTreeMap<String, BTreeMap<String, Override>>,
     ports: BTreeMap<String, PortStates>,
-    offers: BTreeMap<String, Offer>,
+    offers: Offers,
     tracer: Tracer,
     now: Duration,
 }
@@ -74,7 +75,7 @@ impl Farm {
             health: BTreeMap::new(),
             overrides: BTreeMap::new(),
             ports: BTreeMap::new(),
-            offers: BTreeMap::new(),
+            offers: Offers::new(),
             tracer: Tracer::new(&Ruleset::default()),
             now: Duration::ZERO,
         };
