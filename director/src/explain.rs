@@ -1,12 +1,14 @@
 //! What an explanation needs of the running director: names, what the service offers, the client's entry.
 
-use director_core::explain::{Entry, Explanation, Place, Question};
+use crate::persistence::{entry, key};
+use director_core::explain::{Explanation, Place, Question};
 use director_core::ids::Registry;
-use director_core::model::Model;
-use director_core::plan::persistence_key;
+use director_core::model::{Model, Service};
+use director_core::persistence::{Entry, Policy};
+use director_core::plan::persistence_map;
 use director_core::pool::Offer;
-use director_nft::ir::Datum;
 use director_nft::netlink::{Error, Nft};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A moment's picture of one place.
@@ -30,16 +32,15 @@ impl Moment {
     pub fn explain(&self, question: &Question) -> Result<Explanation, Error> {
         let place = question.place(&self.model);
         let entry = match place {
-            Place::Service(service) => match persistence_key(service, question.client) {
-                Some((map, key)) => Nft::open()?.dynamic_element(map, &key)?,
-                None => None,
-            },
+            Place::Service(service) => self.entry(service, question.client)?,
             Place::Management(_) | Place::Undeclared | Place::Elsewhere => None,
         };
-        let entry = entry.and_then(|entry| match entry.data.as_slice() {
-            [Datum::Mark(destination)] => Some(Entry { destination: *destination, expires: entry.expires }),
-            _ => None,
-        });
         Ok(question.explain(place, &self.registry, &self.offer, entry, self.protects))
+    }
+
+    fn entry(&self, service: &Service, client: IpAddr) -> Result<Option<Entry>, Error> {
+        let Some(policy) = Policy::new(service, &self.registry, &self.offer, None) else { return Ok(None) };
+        let (map, key) = (persistence_map(client.is_ipv6()), key(&policy.client(client)));
+        Ok(Nft::open()?.dynamic_element(map, &key)?.as_ref().and_then(entry))
     }
 }

@@ -10,11 +10,11 @@ mod tests;
 
 use crate::ids::Registry;
 use crate::model::{ManagementAddress, Model, PortRange, Protocol, Service};
+use crate::persistence::Entry;
 use crate::pool::Offer;
 use case::{Case, Steps};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// A connection that a client would open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +42,6 @@ pub enum Place<'a> {
     Undeclared,
     /// Not the director's.
     Elsewhere,
-}
-
-/// A client's persistence entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Id of the destination that it names.
-    pub destination: u32,
-    /// Time that it has left; `None`: it is pinned.
-    pub expires: Option<Duration>,
 }
 
 /// What becomes of the connection, and why.

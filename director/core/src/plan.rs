@@ -34,12 +34,11 @@ pub use skeleton::skeleton;
 pub use synproxy::NEEDS as SYN_PROTECTION_NEEDS;
 
 use crate::ids::Registry;
-use crate::model::{Model, Network, Node, Service};
+use crate::model::{Model, Node, Service};
 use crate::pool::{Offer, Offers, WHOLE};
 use crate::schedule::{self, Candidate};
-use director_nft::ir::{Datum, Key, Ruleset};
+use director_nft::ir::Ruleset;
 use names::FAMILIES;
-use std::net::IpAddr;
 
 /// The whole ruleset: the skeleton and every service.
 #[must_use]
@@ -63,17 +62,6 @@ pub fn counts(map: &str) -> bool {
 #[must_use]
 pub fn limited_map() -> &'static str {
     names::LIMITED
-}
-
-/// Where the persistence entry of a client of the service stands: the map's name, and the key. `None` if the service
-/// is not persistent.
-#[must_use]
-pub fn persistence_key(service: &Service, client: IpAddr) -> Option<(&'static str, Key)> {
-    let persistence = service.persistence?;
-    let names = &FAMILIES[usize::from(client.is_ipv6())];
-    let bits = persistence.granularity.bits(client.is_ipv6());
-    let network = Network::new(client, bits)?.network();
-    Some((names.persist, Key::of([parts::datum(network), Datum::Mark(service.mark.get())])))
 }
 
 /// Map of the persistence entries of a family.

@@ -1,9 +1,10 @@
 //! A question about a service, decided as the ruleset decides.
 
-use super::{Answer, Candidate, Destination, Entry, Question, Step};
+use super::{Answer, Candidate, Destination, Question, Step};
 use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry};
 use crate::model::{Persistence, PortRange, Protocol, RealServer, Scheduler, Service};
+use crate::persistence::Entry;
 use crate::plan::{next_slot, slot_owners};
 use crate::pool::Offer;
 use director_nft::ir::Expression;
@@ -102,7 +103,7 @@ impl Case<'_> {
             steps.add("persistence", format!("client {client} has no entry"));
             return None;
         };
-        let left = match entry.expires {
+        let left = match entry.left {
             Some(left) => format!("{} s left", left.as_secs()),
             None => "pinned".to_owned(),
         };

@@ -2,6 +2,7 @@ use super::*;
 use crate::availability::Health;
 use crate::config::load;
 use crate::overrides::{Drain, Override, ReturningClients};
+use crate::persistence::Client;
 use crate::plan::{Layout, ruleset};
 use crate::pool::{Demand, Observation, Pool};
 use crate::ports::PortStates;
@@ -9,6 +10,7 @@ use director_nft::ir::{Datum, Reject};
 use director_nft::trace::{Outcome, Packet, Trace, Tracer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const FARM: &str = "
 version: 1
@@ -83,12 +85,18 @@ impl Farm {
         self.tracer.send(&packet, Duration::ZERO)
     }
 
+    fn client(&self, question: &Question) -> Client {
+        Client { address: question.client, mark: self.model.services["web"].mark.get() }
+    }
+
     /// The entry that the client's packets have made.
     fn entry(&self, question: &Question) -> Option<Entry> {
         let map = if question.client.is_ipv4() { "persist4" } else { "persist6" };
         let entries = self.tracer.entries(map, Duration::ZERO);
         entries.first().and_then(|(_, entry)| match entry.data {
-            Some(Datum::Mark(destination)) => Some(Entry { destination, expires: entry.expires }),
+            Some(Datum::Mark(destination)) => {
+                Some(Entry { client: self.client(question), destination, left: entry.expires })
+            }
             _ => None,
         })
     }
@@ -193,8 +201,8 @@ fn an_entry_decides_unless_its_server_may_not_be_returned_to() {
     for (clients, returns) in [(ReturningClients::Stay, true), (ReturningClients::Move, false)] {
         let farm = Farm::new(options, None, Some(("b", clients)));
         let destination = farm.registry.server("web", "b").unwrap().get();
-        let entry = Some(Entry { destination, expires: Some(Duration::from_secs(5)) });
-        let explanation = farm.explain(&asked, entry);
+        let entry = Entry { client: farm.client(&asked), destination, left: Some(Duration::from_secs(5)) };
+        let explanation = farm.explain(&asked, Some(entry));
         assert_eq!(matches!(&explanation.answer, Answer::Server(it) if it.server == "b"), returns);
         let text: String = explanation.steps.iter().map(|step| step.text.as_str()).collect();
         assert!(text.contains("drained by an operator"), "{text}");
