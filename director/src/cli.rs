@@ -8,6 +8,7 @@ mod connections;
 mod dispatch;
 mod explain;
 mod failure;
+mod listing;
 mod output;
 mod persistence;
 mod plan;

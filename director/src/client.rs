@@ -10,8 +10,9 @@ use crate::status::Status;
 use director_core::explain::{Explanation, Question};
 use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Gid, Group};
 use serde::de::DeserializeOwned;
@@ -27,6 +28,9 @@ use tokio::net::UnixStream;
 const TIMEOUT: Duration = Duration::from_secs(35);
 /// Bytes of an answer: more than 10,000 services need.
 const LIMIT: usize = 256 * 1024 * 1024;
+
+/// Carries questions and answers while it is polled.
+type Connection = http1::Connection<TokioIo<UnixStream>, Full<Bytes>>;
 
 /// Asks the director behind one socket. Each question is a connection of its own.
 #[derive(Debug, Clone)]
@@ -177,19 +181,26 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> Result<(StatusCode, Bytes), Error> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.not_connected(source))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
+        let (mut sender, connection) = self.connect().await?;
         let request = self.request(method, path, body)?;
         let answer = async move {
             let response = sender.send_request(request).await.map_err(Error::Broken)?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), LIMIT).collect().await;
-            Ok((status, body.map_err(|error| self.not_an_answer(error.to_string()))?.to_bytes()))
+            Ok((status, self.collect(response).await?))
         };
         // The sender reports what goes wrong on the connection, so its own result says nothing more.
         let (answer, _) = tokio::join!(answer, connection);
         answer
+    }
+
+    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, Connection), Error> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.not_connected(source))?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, Error> {
+        let body = Limited::new(response.into_body(), LIMIT).collect().await;
+        Ok(body.map_err(|error| self.not_an_answer(error.to_string()))?.to_bytes())
     }
 
     fn request(

@@ -1,7 +1,8 @@
 //! `director connections`: a listing that is printed as it comes, and the end of connections.
 
 use super::Failure;
-use super::output::{Printer, Reader};
+use super::listing::{self, Table, minutes};
+use super::output::Printer;
 use crate::client::Client;
 use crate::connections::{Connection, Query, StateFilter, client};
 use clap::builder::NonEmptyStringValueParser;
@@ -79,7 +80,11 @@ pub(super) async fn execute(
     ConnectionsArgs { filter, limit, action }: ConnectionsArgs,
 ) -> Result<(), Failure> {
     match action {
-        None => show(client, printer, &filter.into(), limit.map(NonZeroUsize::get)).await,
+        None => {
+            let limit = limit.map(NonZeroUsize::get);
+            let lines = client.listing("connections", &filter.into(), limit).await?;
+            listing::show(client, printer, lines, table()).await
+        }
         Some(Action::Kill(KillArgs { filter, .. })) => {
             let ended = client.end_connections(&filter.into()).await?;
             let plural = if ended == 1 { "" } else { "s" };
@@ -88,67 +93,27 @@ pub(super) async fn execute(
     }
 }
 
-async fn show(client: &Client, printer: Printer, query: &Query, limit: Option<usize>) -> Result<(), Failure> {
-    let mut lines = client.connections(query, limit).await?;
-    let mut table = (!printer.is_json()).then(Table::default);
-    while let Some(lines) = lines.next().await? {
-        let reader = match &mut table {
-            None => printer.piece(&lines)?,
-            Some(table) => {
-                let text = table.rows(&lines).map_err(|error| client.not_an_answer(error.to_string()))?;
-                printer.piece(text.as_bytes())?
-            }
-        };
-        if reader == Reader::Gone {
-            break;
-        }
-    }
-    Ok(())
-}
-
 const COLUMNS: usize = 7;
 const HEADINGS: [&str; COLUMNS] =
     ["Pro", "Expire", "State", "Client", "Virtual", "Destination", "Service/Server"];
 
-/// Rows below their heading, in columns that are wide enough for IPv4 and widen with the first row that needs it.
-#[derive(Debug)]
-struct Table {
-    widths: [usize; COLUMNS],
-    headed: bool,
+/// Rows in columns that are wide enough for IPv4 and widen with the first row that needs it.
+fn table() -> Table<impl FnMut(&[u8]) -> Result<String, serde_json::Error>> {
+    let mut widths = [3, 7, 11, 21, 21, 21, 0];
+    let heading = row(&mut widths, &HEADINGS.map(str::to_owned));
+    Table::new(heading, move |object| Ok(row(&mut widths, &cells(&serde_json::from_slice(object)?))))
 }
 
-impl Default for Table {
-    fn default() -> Self {
-        Self { widths: [3, 7, 11, 21, 21, 21, 0], headed: false }
+fn row(widths: &mut [usize; COLUMNS], cells: &[String; COLUMNS]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        *width = if *width == 0 { 0 } else { cell.len().max(*width) };
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{cell:<0$} ", *width);
     }
-}
-
-impl Table {
-    /// The text of some lines of a listing.
-    fn rows(&mut self, lines: &[u8]) -> Result<String, serde_json::Error> {
-        let mut text = String::new();
-        if !self.headed {
-            self.headed = true;
-            self.row(&mut text, &HEADINGS.map(str::to_owned));
-        }
-        for line in lines.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b",").unwrap_or(line)) {
-            if !matches!(line, b"" | b"[" | b"]" | b"[]") {
-                self.row(&mut text, &cells(&serde_json::from_slice(line)?));
-            }
-        }
-        Ok(text)
-    }
-
-    fn row(&mut self, text: &mut String, cells: &[String; COLUMNS]) {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(&mut self.widths) {
-            *width = if *width == 0 { 0 } else { cell.len().max(*width) };
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:<0$} ", *width);
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    line.truncate(line.trim_end().len());
+    line.push('\n');
+    line
 }
 
 fn cells(connection: &Connection<'_>) -> [String; COLUMNS] {
@@ -158,18 +123,13 @@ fn cells(connection: &Connection<'_>) -> [String; COLUMNS] {
     };
     [
         connection.protocol.clone().into_owned(),
-        connection.expires_seconds.map_or_else(|| "-".to_owned(), minutes),
+        minutes(connection.expires_seconds),
         connection.state.to_string(),
         connection.client.to_string(),
         connection.vip.to_string(),
         connection.destination.to_string(),
         destination,
     ]
-}
-
-/// Minutes and seconds, as ipvsadm writes them.
-fn minutes(seconds: u64) -> String {
-    format!("{:02}:{:02}", seconds / 60, seconds % 60)
 }
 
 #[cfg(test)]
@@ -188,8 +148,8 @@ mod tests {
     fn rows_come_as_their_lines_do() {
         let four = line("198.51.100.7:40000", "192.168.1.35:443", "10.0.1.1:443");
         let six = line("[2001:db8:1:2:3:4:5:6]:40000", "[fd00:1::35]:443", "[fd00:2::1]:443");
-        let mut table = Table::default();
-        let first = table.rows(format!("[\n{four},\n{six},\n").as_bytes()).unwrap();
+        let mut listed = table();
+        let first = listed.of(format!("[\n{four},\n{six},\n").as_bytes()).unwrap();
         let heading = "Pro Expire  State       Client                Virtual               Destination           Service/Server";
         assert_eq!(
             first.lines().collect::<Vec<_>>(),
@@ -200,11 +160,11 @@ mod tests {
             ]
         );
         assert_eq!(
-            table.rows(format!("{four}\n").as_bytes()).unwrap(),
+            listed.of(format!("{four}\n").as_bytes()).unwrap(),
             "tcp 7199:59 established 198.51.100.7:40000           192.168.1.35:443      10.0.1.1:443          exchange/exchange1\n"
         );
-        assert_eq!(table.rows(b"]\n").unwrap(), "");
-        assert_eq!(Table::default().rows(b"[]\n").unwrap(), format!("{heading}\n"));
+        assert_eq!(listed.of(b"]\n").unwrap(), "");
+        assert_eq!(table().of(b"[]\n").unwrap(), format!("{heading}\n"));
     }
 
     #[test]
@@ -216,13 +176,12 @@ mod tests {
         let connection = serde_json::from_value(value).unwrap();
         let cells = cells(&connection);
         assert_eq!((cells[1].as_str(), cells[6].as_str()), ("-", "(unknown: mark 0x80000001)"));
-        assert_eq!([0, 59, 60, 896].map(minutes), ["00:00", "00:59", "01:00", "14:56"]);
     }
 
     #[test]
     fn what_is_no_listing_is_an_error() {
         for lines in ["{}\n", "{\"protocol\":\"tcp\"", "HTTP\n", "[[]\n"] {
-            assert!(Table::default().rows(lines.as_bytes()).is_err(), "{lines}");
+            assert!(table().of(lines.as_bytes()).is_err(), "{lines}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //! changes of one entry.
 
 use super::Failure;
-use super::output::{Printer, Reader};
+use super::listing::{self, Table, minutes};
+use super::output::Printer;
 use crate::client::Client;
 use crate::command::EntryChange;
 use crate::connections::{Query, client};
@@ -73,7 +74,8 @@ pub(super) async fn execute(
     let (entry, change, text) = match action {
         None => {
             let query = Query { service, server, client: network, state: None };
-            return show(client, printer, &query, limit.map(NonZeroUsize::get)).await;
+            let lines = client.listing("persistence", &query, limit.map(NonZeroUsize::get)).await?;
+            return listing::show(client, printer, lines, table()).await;
         }
         Some(Action::Delete(entry)) => {
             (entry, EntryChange::Delete, "deleted: its next connection is scheduled anew".to_owned())
@@ -96,35 +98,9 @@ pub(super) async fn execute(
     printer.print(&json, &format_args!("{service}: client {shown} is {text}\n"))
 }
 
-async fn show(client: &Client, printer: Printer, query: &Query, limit: Option<usize>) -> Result<(), Failure> {
-    let mut lines = client.persistence(query, limit).await?;
-    let mut headed = false;
-    while let Some(lines) = lines.next().await? {
-        let reader = if printer.is_json() {
-            printer.piece(&lines)?
-        } else {
-            let heading =
-                if headed { String::new() } else { row(["Client", "Service/Server", "Expires", ""]) };
-            headed = true;
-            let text = rows(&lines).map_err(|error| client.not_an_answer(error.to_string()))?;
-            printer.piece((heading + &text).as_bytes())?
-        };
-        if reader == Reader::Gone {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// The text of some lines of a listing.
-fn rows(lines: &[u8]) -> Result<String, serde_json::Error> {
-    let mut text = String::new();
-    for line in lines.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b",").unwrap_or(line)) {
-        if !matches!(line, b"" | b"[" | b"]" | b"[]") {
-            text += &shown(&serde_json::from_slice(line)?);
-        }
-    }
-    Ok(text)
+fn table() -> Table<impl FnMut(&[u8]) -> Result<String, serde_json::Error>> {
+    let heading = row(["Client", "Service/Server", "Expires", ""]);
+    Table::new(heading, |object| Ok(shown(&serde_json::from_slice(object)?)))
 }
 
 fn shown(entry: &Row<'_>) -> String {
@@ -139,9 +115,7 @@ fn shown(entry: &Row<'_>) -> String {
         (Some(pin), server) if Some(pin) == server.as_ref() => "pinned".to_owned(),
         (Some(pin), _) => format!("pinned to {pin}, which takes no clients back now"),
     };
-    let expires =
-        entry.expires_seconds.map_or_else(|| "-".to_owned(), |it| format!("{:02}:{:02}", it / 60, it % 60));
-    row([&entry.client, &there, &expires, &note])
+    row([&entry.client, &there, &minutes(entry.expires_seconds), &note])
 }
 
 fn row([client, there, expires, note]: [&str; 4]) -> String {
@@ -171,19 +145,19 @@ mod tests {
             line("203.0.113.0/24", Some("exchange2"), Some(7_199), Some("exchange1")),
             line("192.0.2.0/24", None, None, Some("exchange1")),
         ];
-        let text =
-            rows(format!("[\n{},\n{},\n{},\n{}\n]\n", lines[0], lines[1], lines[2], lines[3]).as_bytes());
+        let text = table()
+            .of(format!("[\n{},\n{},\n{},\n{}\n]\n", lines[0], lines[1], lines[2], lines[3]).as_bytes());
         assert_eq!(
             text.unwrap().lines().collect::<Vec<_>>(),
             [
+                "Client                 Service/Server                 Expires",
                 "198.51.100.0/24        exchange/exchange1             09:59",
                 "2001:db8:1:2::/64      exchange/exchange1             -        pinned",
                 "203.0.113.0/24         exchange/exchange2             119:59   pinned to exchange1, which takes no clients back now",
                 "192.0.2.0/24           exchange/-                     -        pinned to exchange1, which takes no clients back now",
             ]
         );
-        assert_eq!(rows(b"[]\n").unwrap(), "");
-        assert!(rows(b"{}\n").is_err());
+        assert!(table().of(b"{}\n").is_err());
     }
 
     #[test]

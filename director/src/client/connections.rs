@@ -1,16 +1,14 @@
 //! Connections and persistence entries: answers that are too long to be kept.
 
-use super::{Client, Error, LIMIT, TIMEOUT, segment};
+use super::{Client, Error, TIMEOUT, segment};
 use crate::api::{Ended, PinBody};
 use crate::command::EntryChange;
 use crate::connections::Query;
 use director_core::model::Network;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::{Bytes, Incoming};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 /// A line of a listing is shorter: names have at most some hundred bytes.
@@ -25,13 +23,14 @@ pub struct Lines {
 }
 
 impl Client {
-    /// The connections that `query` describes, at most `limit`: a JSON array, as [`Lines`].
+    /// What `query` describes of a resource, `connections` or `persistence`, at most `limit`: a JSON array, as
+    /// [`Lines`].
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn connections(&self, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
+    pub async fn listing(&self, resource: &str, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
         let limit = limit.map(|limit| ("limit", limit.to_string()));
-        let path = path("connections", query.parameters().chain(limit));
+        let path = path(resource, query.parameters().chain(limit));
         timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
     }
 
@@ -44,16 +43,6 @@ impl Client {
         let body =
             self.ask(Method::DELETE, &path("connections", query.parameters().chain(all)), None).await?;
         self.parse(&body).map(|Ended { ended }| ended)
-    }
-
-    /// The persistence entries that `query` describes, at most `limit`: a JSON array, as [`Lines`].
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn persistence(&self, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
-        let limit = limit.map(|limit| ("limit", limit.to_string()));
-        let path = path("persistence", query.parameters().chain(limit));
-        timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
     }
 
     /// Deletes or pins a client's persistence entry; returns once the kernel has it.
@@ -77,9 +66,7 @@ impl Client {
     }
 
     async fn open(&self, path: &str) -> Result<Lines, Error> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.not_connected(source))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
+        let (mut sender, connection) = self.connect().await?;
         // Ends with the answer; what goes wrong shows there.
         tokio::spawn(connection);
         let request = self.request(Method::GET, path, None)?;
@@ -87,9 +74,7 @@ impl Client {
         if response.status().is_success() {
             return Ok(Lines { body: response.into_body(), rest: Vec::new() });
         }
-        let body = Limited::new(response.into_body(), LIMIT).collect().await;
-        let body = body.map_err(|error| self.not_an_answer(error.to_string()))?.to_bytes();
-        Err(Error::Refused(self.parse(&body)?))
+        Err(Error::Refused(self.parse(&self.collect(response).await?)?))
     }
 }
 

@@ -70,7 +70,7 @@ async fn lists_connections_in_whole_lines_and_ends_them() {
     let query = Query { service: Some("exchange".into()), ..Query::default() };
     for (query, limit, count) in [(&query, None, 2000), (&query, Some(3), 3), (&Query::default(), None, 2000)]
     {
-        let mut lines = client.connections(query, limit).await.unwrap();
+        let mut lines = client.listing("connections", query, limit).await.unwrap();
         let mut text = String::new();
         while let Some(more) = lines.next().await.unwrap() {
             assert!(more.ends_with(b"\n"));
@@ -79,7 +79,7 @@ async fn lists_connections_in_whole_lines_and_ends_them() {
         assert_eq!(serde_json::from_str::<Vec<Value>>(&text).unwrap().len(), count);
     }
     let odd = Query { service: Some("a&b=c/d %ü".into()), ..Query::default() };
-    let error = client.connections(&odd, None).await.unwrap_err();
+    let error = client.listing("connections", &odd, None).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no service named \"a&b=c/d %ü\"");
     let one = Query { client: Some("198.51.100.7/32".parse().unwrap()), ..Query::default() };
     assert_eq!(client.end_connections(&one).await.unwrap(), 8);
@@ -92,7 +92,7 @@ async fn lists_connections_in_whole_lines_and_ends_them() {
 async fn a_listing_that_breaks_off_is_no_whole_one() {
     let (_folder, client) =
         impostor(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8\r\n[\n{},\n{}\r\n");
-    let mut lines = client.connections(&Query::default(), None).await.unwrap();
+    let mut lines = client.listing("connections", &Query::default(), None).await.unwrap();
     // The impostor hangs up, or it may keep the connection until it is dropped.
     assert_eq!(lines.next().await.unwrap().as_deref(), Some(&b"[\n{},\n"[..]));
     assert!(matches!(lines.next().await.unwrap_err(), Error::Broken(_)));
