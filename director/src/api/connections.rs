@@ -5,7 +5,7 @@
 //! up, so that nobody keeps others from listing.
 
 use super::context::{Api, Asked, within_limit};
-use super::stream::{PATIENCE, PIECE, Piece, WAITING, body, permit};
+use super::stream::{ArrayText, PATIENCE, Piece, WAITING, body, permit};
 use super::{Kind, Problem};
 use crate::connections::{Lister, ParameterError, Query, Selection};
 use axum::extract::State;
@@ -31,7 +31,7 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Respons
     let limit = limit.as_deref().map(number).transpose()?;
     let (selection, permit) = look(&api, &query).await?;
     let begin = move || {
-        let mut listing = Listing { lister: selection.list(limit)?, begun: false };
+        let mut listing = Listing { lister: selection.list(limit)?, text: ArrayText::default() };
         let first = listing.next()?;
         Ok((listing, first))
     };
@@ -95,29 +95,20 @@ fn wrong(name: &str, reason: &str, hint: Option<String>) -> ParameterError {
 /// What is left to be listed.
 struct Listing {
     lister: Lister,
-    begun: bool,
+    text: ArrayText,
 }
 
 impl Listing {
     /// The next part; it may be empty. Blocks while the kernel works.
     fn next(&mut self) -> Result<Piece, Error> {
-        let mut text = Vec::with_capacity(2 * PIECE);
         let mut more = true;
         for _ in 0..READS {
-            more = self.lister.read(|connection| {
-                text.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
-                self.begun = true;
-                // Neither the text nor its numbers can fail to be written.
-                let _ = serde_json::to_writer(&mut text, connection);
-            })?;
-            if !more || text.len() >= PIECE {
+            more = self.lister.read(|connection| self.text.push(connection))?;
+            if !more || self.text.is_full() {
                 break;
             }
         }
-        if !more {
-            text.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
-        }
-        Ok(Piece { text, last: !more })
+        Ok(self.text.piece(!more))
     }
 }
 

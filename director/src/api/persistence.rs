@@ -6,7 +6,7 @@
 use super::body::Json;
 use super::connections::number;
 use super::context::{Api, Asked, Done, Names, within_limit};
-use super::stream::{PATIENCE, PIECE, Piece, WAITING, body, permit};
+use super::stream::{ArrayText, PATIENCE, Piece, WAITING, body, permit};
 use super::{Kind, Problem};
 use crate::command::EntryChange;
 use crate::connections::{ParameterError, Query, client};
@@ -48,7 +48,7 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Respons
     let writing = spawn_blocking(move || {
         let _permit = permit;
         let left = limit.unwrap_or(usize::MAX);
-        let mut writer = Writer { sender, runtime, text: Vec::new(), begun: false, gone: false, left };
+        let mut writer = Writer { sender, runtime, text: ArrayText::default(), gone: false, left };
         let listed = selection.list(|row| writer.row(row));
         if let Err(error) = &listed {
             tracing::warn!(%error, "a listing of persistence entries breaks off");
@@ -91,8 +91,7 @@ async fn change(api: &Api, names: Names, change: EntryChange) -> Done {
 struct Writer {
     sender: mpsc::Sender<Piece>,
     runtime: Handle,
-    text: Vec<u8>,
-    begun: bool,
+    text: ArrayText,
     /// Nobody reads on.
     gone: bool,
     left: usize,
@@ -100,27 +99,22 @@ struct Writer {
 
 impl Writer {
     fn row(&mut self, row: &Row<'_>) -> ControlFlow<()> {
-        self.text.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
-        self.begun = true;
-        // Neither the text nor its numbers can fail to be written.
-        let _ = serde_json::to_writer(&mut self.text, row);
+        self.text.push(row);
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
             return ControlFlow::Break(());
         }
-        if self.text.len() < PIECE { ControlFlow::Continue(()) } else { self.send(false) }
+        if self.text.is_full() { self.send(false) } else { ControlFlow::Continue(()) }
     }
 
     fn finish(mut self) {
-        self.text.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
         if !self.gone {
             let _ = self.send(true);
         }
     }
 
     fn send(&mut self, last: bool) -> ControlFlow<()> {
-        let piece = Piece { text: std::mem::take(&mut self.text), last };
-        let sent = self.runtime.block_on(timeout(PATIENCE, self.sender.send(piece)));
+        let sent = self.runtime.block_on(timeout(PATIENCE, self.sender.send(self.text.piece(last))));
         if sent.is_err() {
             tracing::warn!("a listing of persistence entries is given up: its reader has stopped");
         }

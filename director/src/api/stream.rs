@@ -4,6 +4,7 @@ use super::context::Api;
 use super::{Kind, Problem};
 use axum::body::{Body, Bytes};
 use futures_util::stream;
+use serde::Serialize;
 use std::io;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc};
@@ -13,7 +14,7 @@ pub(super) const AT_ONCE: usize = 4;
 /// Pieces that wait for the reader.
 pub(super) const WAITING: usize = 2;
 /// A piece is sent when it has so many bytes.
-pub(super) const PIECE: usize = 32 * 1024;
+const PIECE: usize = 32 * 1024;
 /// Time that a reader may take for a piece.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,6 +22,35 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Piece {
     pub(super) text: Vec<u8>,
     pub(super) last: bool,
+}
+
+/// The text of a JSON array with one object a line, made piece by piece.
+#[derive(Debug, Default)]
+pub(super) struct ArrayText {
+    text: Vec<u8>,
+    begun: bool,
+}
+
+impl ArrayText {
+    pub(super) fn push(&mut self, object: &impl Serialize) {
+        self.text.extend_from_slice(if self.begun { b",\n" } else { b"[\n" });
+        self.begun = true;
+        // Neither the text nor its numbers can fail to be written.
+        let _ = serde_json::to_writer(&mut self.text, object);
+    }
+
+    /// True if there is enough for a piece.
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= PIECE
+    }
+
+    /// What has been made since the last piece, and the array's end with the `last` one.
+    pub(super) fn piece(&mut self, last: bool) -> Piece {
+        if last {
+            self.text.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
+        }
+        Piece { text: std::mem::take(&mut self.text), last }
+    }
 }
 
 /// Leave to look into a table of the kernel.
