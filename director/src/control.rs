@@ -336,7 +336,7 @@ impl Control {
     }
 
     fn probe(&self, remembered: &targets::LastVerdicts) {
-        let targets = targets::targets(&self.configuration.model, remembered);
+        let targets = targets::targets(&self.configuration.model, &self.configuration.node, remembered);
         self.targets.send_replace(Arc::new(targets));
     }
 

@@ -9,12 +9,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod kind;
 pub mod monitor;
+mod outcome;
+#[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "probe")]
 pub mod prober;
 pub mod schedule;
 mod target;
 
-pub use monitor::{Monitor, Outcome, Policy, Start, Transition, Verdict};
+pub use kind::Kind;
+pub use monitor::{Monitor, Policy, Start, State, Transition, Verdict};
+pub use outcome::{Failure, Fault, Outcome, Passed};
+#[cfg(feature = "probe")]
 pub use prober::{Limits, Verdicts};
-pub use target::{Kind, Target, TargetId, Targets};
+pub use target::{Origin, Pace, Target, TargetId, Targets};

@@ -7,9 +7,15 @@
 //!            rise successes in a row
 //! ```
 //! A monitor starts in the state its policy names. One that starts [`Start::Down`] comes up with the first
-//! success, unless `fall` failures came before.
+//! success, unless `fall` failures came before. One that starts [`Start::Unknown`] is decided by its first attempt.
 
+use crate::{Failure, Fault, Outcome, Passed};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// So many of the last attempts are kept.
+pub const HISTORY: usize = 20;
 
 /// How outcomes make a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +26,21 @@ pub struct Policy {
     pub fall: u32,
     /// What it is before its first verdict.
     pub start: Start,
+    /// A success that takes longer is slow; `None`: none is.
+    pub slow: Option<Duration>,
+    /// What is done about a target that goes up and down; `None`: nothing.
+    pub damping: Option<Damping>,
+}
+
+/// A target that went down too often stays down until it has proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damping {
+    /// So many times down ...
+    pub changes: u32,
+    /// ... within this time are too often;
+    pub within: Duration,
+    /// then it must pass without a failure for so long to come up.
+    pub hold: Duration,
 }
 
 /// What a target is before its first verdict.
@@ -29,15 +50,19 @@ pub enum Start {
     Up,
     /// Down until the first success.
     Down,
+    /// Unknown until the first attempt ends, which decides alone.
+    Unknown,
 }
 
-/// What came of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The reason of a failure in words.
-    pub result: Result<(), String>,
-    /// From the attempt's start to its end.
-    pub latency: Duration,
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It works.
+    Up,
+    /// It does not.
+    Down,
+    /// No attempt has ended yet: it is not used.
+    Unknown,
 }
 
 /// A change of the verdict.
@@ -52,31 +77,60 @@ pub enum Transition {
 /// What is known of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// It may get connections.
-    pub up: bool,
+    /// What it is.
+    pub state: State,
     /// Why, in words.
-    pub reason: String,
+    pub reason: Arc<str>,
+    /// What failed last; `None`: the last attempt passed, or there was none.
+    pub fault: Option<Fault>,
+    /// Something to look at though it passes, in words.
+    pub note: Option<Arc<str>>,
+    /// The weight that the target asks for.
+    pub weight: Option<u8>,
+    /// It passes, but slowly.
+    pub slow: bool,
+    /// It would be up, or soon, but went down too often.
+    pub damped: bool,
     /// Duration of the last attempt; `None` before the first.
     pub latency: Option<Duration>,
     /// Attempts so far.
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
-    /// When `up` took its present value.
+    /// When `state` took its present value.
     pub since: Instant,
+    /// The last [`HISTORY`] attempts, oldest first.
+    pub history: Arc<[Attempt]>,
+}
+
+/// An attempt of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it ended.
+    pub at: Instant,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl Verdict {
+    /// True if the target may be used.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
 }
 
 /// The state of one target.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     policy: Policy,
-    up: bool,
+    state: State,
     since: Instant,
-    /// False as long as `up` is but the start state.
+    /// False as long as `state` is but the start state.
     decided: bool,
-    /// Outcomes in a row that speak against `up`.
+    /// Outcomes in a row that speak against `state`.
     against: u32,
-    last: Option<Outcome>,
+    history: VecDeque<Attempt>,
     attempts: u64,
     failures: u64,
 }
@@ -87,11 +141,15 @@ impl Monitor {
     pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
             policy,
-            up: policy.start == Start::Up,
+            state: match policy.start {
+                Start::Up => State::Up,
+                Start::Down => State::Down,
+                Start::Unknown => State::Unknown,
+            },
             since: now,
             decided: false,
             against: 0,
-            last: None,
+            history: VecDeque::new(),
             attempts: 0,
             failures: 0,
         }
@@ -101,7 +159,7 @@ impl Monitor {
     /// towards the next verdict starts anew.
     #[must_use]
     pub fn restarted(self, policy: Policy) -> Self {
-        if self.last.is_none() {
+        if self.history.is_empty() {
             return Self::new(policy, self.since);
         }
         Self { policy, against: 0, ..self }
@@ -112,17 +170,25 @@ impl Monitor {
         let passed = outcome.result.is_ok();
         self.attempts = self.attempts.saturating_add(1);
         self.failures = self.failures.saturating_add(u64::from(!passed));
-        self.last = Some(outcome);
-        self.against = if passed == self.up { 0 } else { self.against.saturating_add(1) };
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Attempt { at: now, outcome });
 
-        if passed == self.up {
-            self.decided |= self.up || self.failures >= u64::from(self.policy.fall.max(1));
+        let confirmed = match self.state {
+            State::Up => passed,
+            State::Down => !passed,
+            State::Unknown => false,
+        };
+        self.against = if confirmed { 0 } else { self.against.saturating_add(1) };
+        if confirmed {
+            self.decided |= passed || self.failures >= u64::from(self.policy.fall.max(1));
             return None;
         }
         if self.against < self.needed() {
             return None;
         }
-        self.up = passed;
+        self.state = if passed { State::Up } else { State::Down };
         self.since = now;
         self.decided = true;
         self.against = 0;
@@ -132,35 +198,49 @@ impl Monitor {
     /// What is known now.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
+        let last = self.last();
+        let passed = last.and_then(|last| last.result.as_ref().ok());
         Verdict {
-            up: self.up,
+            state: self.state,
             reason: self.reason(),
-            latency: self.last.as_ref().map(|outcome| outcome.latency),
+            fault: last.and_then(|last| last.result.as_ref().err()).map(|failure| failure.fault),
+            note: passed.and_then(|passed| passed.note.clone()),
+            weight: passed.and_then(|passed| passed.weight),
+            slow: false,
+            damped: false,
+            latency: last.map(|last| last.latency),
             attempts: self.attempts,
             failures: self.failures,
             since: self.since,
+            history: self.history.iter().cloned().collect(),
         }
     }
 
-    fn reason(&self) -> String {
-        let Some(last) = &self.last else { return "not probed yet".to_owned() };
+    fn last(&self) -> Option<&Outcome> {
+        self.history.back().map(|attempt| &attempt.outcome)
+    }
+
+    fn reason(&self) -> Arc<str> {
+        let Some(last) = self.last() else { return "not probed yet".into() };
         let (against, needed) = (self.against, self.needed());
-        match &last.result {
-            Ok(()) if self.up => "passed".to_owned(),
-            Ok(()) => format!("passed {against} of the {needed} times that bring it up"),
-            Err(reason) if self.up => {
-                format!("failed {against} of the {needed} times that take it down: {reason}")
+        match (&last.result, self.state) {
+            (Ok(Passed { .. }), State::Up) => "passed".into(),
+            (Ok(Passed { .. }), State::Down | State::Unknown) => {
+                format!("passed {against} of the {needed} times that bring it up").into()
             }
-            Err(reason) => reason.clone(),
+            (Err(Failure { reason, .. }), State::Up) => {
+                format!("failed {against} of the {needed} times that take it down: {reason}").into()
+            }
+            (Err(failure), State::Down | State::Unknown) => Arc::clone(&failure.reason),
         }
     }
 
     /// Outcomes against the verdict that turn it.
     fn needed(&self) -> u32 {
-        match (self.up, self.decided) {
-            (true, _) => self.policy.fall.max(1),
-            (false, true) => self.policy.rise.max(1),
-            (false, false) => 1,
+        match (self.state, self.decided) {
+            (State::Up, _) => self.policy.fall.max(1),
+            (State::Down, true) => self.policy.rise.max(1),
+            (State::Down, false) | (State::Unknown, _) => 1,
         }
     }
 }
@@ -171,9 +251,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn policy(rise: u32, fall: u32, start: Start) -> Policy {
+        Policy { rise, fall, start, slow: None, damping: None }
+    }
+
     fn outcome(passed: bool) -> Outcome {
         Outcome {
-            result: if passed { Ok(()) } else { Err("connection refused".to_owned()) },
+            result: if passed {
+                Ok(Passed::default())
+            } else {
+                Err(Failure::new(Fault::Refused, "connection refused"))
+            },
             latency: Duration::from_micros(7),
         }
     }
@@ -181,7 +269,7 @@ mod tests {
     /// A policy, and outcomes in order.
     fn runs() -> impl Strategy<Value = (Policy, Vec<bool>)> {
         let start = prop_oneof![Just(Start::Up), Just(Start::Down)];
-        let policy = (0..5_u32, 0..5_u32, start).prop_map(|(rise, fall, start)| Policy { rise, fall, start });
+        let policy = (0..5_u32, 0..5_u32, start).prop_map(|(rise, fall, start)| policy(rise, fall, start));
         (policy, prop::collection::vec(prop::bool::weighted(0.5), 0..60))
     }
 
@@ -211,14 +299,14 @@ mod tests {
                 prop_assert_eq!(transition, turned.then_some(if up { Transition::Up } else { Transition::Down }));
 
                 let verdict = monitor.verdict();
-                prop_assert_eq!(verdict.up, up);
+                prop_assert_eq!(verdict.is_up(), up);
                 prop_assert_eq!(verdict.attempts, count as u64);
                 prop_assert_eq!(verdict.failures, seen.iter().filter(|passed| !**passed).count() as u64);
                 if turned {
                     prop_assert_eq!(verdict.since, at);
                 }
                 if !up && !passed {
-                    prop_assert_eq!(verdict.reason, "connection refused");
+                    prop_assert_eq!(&*verdict.reason, "connection refused");
                 }
             }
         }
@@ -226,12 +314,12 @@ mod tests {
 
     #[test]
     fn tells_how_far_it_is_in_words() {
-        let policy = Policy { rise: 2, fall: 3, start: Start::Up };
+        let policy = policy(2, 3, Start::Up);
         let now = Instant::now();
         let mut monitor = Monitor::new(policy, now);
         let mut reason_after = |passed| {
             monitor.observe(outcome(passed), now);
-            monitor.verdict().reason
+            monitor.verdict().reason.to_string()
         };
         assert_eq!(reason_after(true), "passed");
         assert_eq!(reason_after(false), "failed 1 of the 3 times that take it down: connection refused");
@@ -239,13 +327,13 @@ mod tests {
         assert_eq!(reason_after(false), "connection refused");
         assert_eq!(reason_after(true), "passed 1 of the 2 times that bring it up");
         assert_eq!(reason_after(true), "passed");
-        assert_eq!(Monitor::new(policy, now).verdict().reason, "not probed yet");
+        assert_eq!(&*Monitor::new(policy, now).verdict().reason, "not probed yet");
     }
 
     #[test]
     fn counters_stop_at_their_ends() {
         let now = Instant::now();
-        let policy = Policy { rise: 1, fall: u32::MAX, start: Start::Up };
+        let policy = policy(1, u32::MAX, Start::Up);
         let mut monitor = Monitor::new(policy, now);
         (monitor.attempts, monitor.failures, monitor.against) = (u64::MAX, u64::MAX, u32::MAX - 1);
         assert_eq!(monitor.observe(outcome(false), now), Some(Transition::Down));
@@ -255,10 +343,10 @@ mod tests {
     #[test]
     fn a_restarted_monitor_keeps_its_verdict_and_totals() {
         let now = Instant::now();
-        let mut monitor = Monitor::new(Policy { rise: 2, fall: 1, start: Start::Up }, now);
+        let mut monitor = Monitor::new(policy(2, 1, Start::Up), now);
         monitor.observe(outcome(false), now);
-        let mut monitor = monitor.restarted(Policy { rise: 2, fall: 5, start: Start::Up });
-        assert!(!monitor.verdict().up);
+        let mut monitor = monitor.restarted(policy(2, 5, Start::Up));
+        assert!(!monitor.verdict().is_up());
         assert_eq!(monitor.verdict().attempts, 1);
         assert_eq!(monitor.observe(outcome(true), now), None);
         assert_eq!(monitor.observe(outcome(true), now), Some(Transition::Up));

@@ -1,15 +1,40 @@
 //! One attempt on a target. Each kind of probe is a file of its own.
 
-pub mod tcp;
+mod connect;
+#[cfg(test)]
+pub(crate) mod sample;
+mod tap;
+mod tcp;
+pub mod trace;
 
-use crate::{Kind, Outcome, Target};
-use tokio::time::Instant;
+use crate::{Failure, Fault, Kind, Outcome, Passed, Target};
+use tokio::time::{Instant, timeout};
+use trace::Trace;
+
+/// What attempts share.
+#[derive(Debug, Default)]
+pub struct Resources {}
 
 /// Makes one attempt, no longer than the target's timeout.
-pub async fn attempt(target: Target) -> Outcome {
+pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> Outcome {
     let start = Instant::now();
-    let result = match target.kind {
-        Kind::Tcp => tcp::probe(target.address, target.source, target.timeout).await,
+    let result = match timeout(target.timeout, probe(target, resources, trace)).await {
+        Ok(result) => result,
+        Err(_) => Err(trace.timed_out(target.address, target.timeout)),
     };
-    Outcome { result: result.map_err(|reason| reason.to_string()), latency: start.elapsed() }
+    Outcome { result, latency: start.elapsed() }
+}
+
+async fn probe(target: &Target, _resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {
+    match &*target.kind {
+        Kind::Tcp => tcp::probe(target, trace).await,
+        kind @ (Kind::Tls(_)
+        | Kind::Http(_)
+        | Kind::Smtp(_)
+        | Kind::Rdp(_)
+        | Kind::Dns(_)
+        | Kind::Udp(_)
+        | Kind::Icmp
+        | Kind::Exec(_)) => Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}"))),
+    }
 }

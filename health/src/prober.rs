@@ -6,8 +6,10 @@
 //! A server that starts to refuse connections is down no later than `fall` intervals and one round trip after; one
 //! that falls silent, `fall` intervals and one timeout after.
 
+use crate::probe::trace::Trace;
+use crate::probe::{self, Resources};
 use crate::schedule::Schedule;
-use crate::{Monitor, Outcome, Target, TargetId, Targets, Verdict, probe};
+use crate::{Failure, Fault, Monitor, Outcome, Target, TargetId, Targets, Verdict};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -20,7 +22,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// The newest verdict on each target.
-pub type Verdicts = Arc<BTreeMap<TargetId, Verdict>>;
+pub type Verdicts = Arc<BTreeMap<TargetId, Arc<Verdict>>>;
 
 /// Bounds of a prober.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,11 @@ impl Default for Limits {
 /// # Errors
 /// No thread can be started, or it gets no means to wait for sockets.
 pub fn spawn(targets: watch::Receiver<Targets>, limits: Limits) -> io::Result<watch::Receiver<Verdicts>> {
-    let (prober, verdicts) = Prober::new(limits, probe::attempt);
+    let resources = Arc::new(Resources::default());
+    let (prober, verdicts) = Prober::new(limits, move |target: Target| {
+        let resources = Arc::clone(&resources);
+        async move { probe::attempt(&target, &resources, &Trace::quiet()).await }
+    });
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let thread = thread::Builder::new().name("probes".to_owned());
     thread.spawn(move || runtime.block_on(prober.run(targets)))?;
@@ -138,7 +144,7 @@ where
             Err(error) => {
                 let task = error.id();
                 let Some(id) = self.attempted_by(task) else { return false };
-                let result = Err("the probe itself failed".to_owned());
+                let result = Err(Failure::new(Fault::Local, "the probe itself failed"));
                 (task, id, Outcome { result, latency: Duration::ZERO })
             }
         };
@@ -179,13 +185,16 @@ where
                 None => Monitor::new(target.policy, now),
             };
             self.watched.insert(id.clone(), Watched { monitor, attempt: None });
-            self.schedule.insert(id.clone(), target.interval, now);
+            self.schedule.insert(id.clone(), target.pace.interval, now);
         }
     }
 
     fn publish(&self) {
-        let verdicts: BTreeMap<TargetId, Verdict> =
-            self.watched.iter().map(|(id, watched)| (id.clone(), watched.monitor.verdict())).collect();
+        let verdicts: BTreeMap<TargetId, Arc<Verdict>> = self
+            .watched
+            .iter()
+            .map(|(id, watched)| (id.clone(), Arc::new(watched.monitor.verdict())))
+            .collect();
         self.published.send_if_modified(|published| {
             let modified = **published != verdicts;
             if modified {

@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use crate::model::{PortMap, Role};
     use crate::overrides::{AtDeadline, Drain, WeightOverride};
+    use std::sync::Arc;
 
     fn server(weight: u16) -> RealServer {
         RealServer {
@@ -138,6 +139,7 @@ mod tests {
             ports: PortMap::Keep,
             weight: Weight::new(weight),
             role: Role::default(),
+            checks: Arc::default(),
             thresholds: None,
         }
     }

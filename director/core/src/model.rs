@@ -9,7 +9,7 @@ mod service;
 pub use mark::{Mark, ParseMarkError};
 pub use network::{Granularity, Network, ParseNetworkError};
 pub use node::{Attachment, Node};
-pub use probe::{ProbeKind, ProbeSpec, StartState};
+pub use probe::{Checks, ProbeSource, ProbeSpec};
 pub use service::{
     ClientHash, Persistence, PortMap, PortRange, Protocol, Quiescence, Quorum, Ramp, RateLimit, RateUnit,
     RealServer, Role, Scheduler, Service, SlowStart, Thresholds, Weight,

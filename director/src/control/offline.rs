@@ -23,8 +23,9 @@ use director_nft::ir::Ruleset;
 use director_nft::observed::Observed;
 use director_nft::render;
 use director_nft::transaction::Transaction;
-use health::{Start, Target, TargetId, Verdict};
+use health::{Monitor, Target, TargetId};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Why it could not be done.
@@ -81,7 +82,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let mut kernel = NftKernel::open()?;
     let observed = kernel.observe()?;
     let protects = dataplane::protects(&mut kernel, &configuration.model);
-    let verdicts = verdicts(&configuration.model, memory.verdicts());
+    let verdicts = verdicts(&configuration, memory.verdicts());
     let offers = offers(&configuration.model, &verdicts, memory.overrides(), memory.ports());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
@@ -114,13 +115,11 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
 }
 
 /// What servers' probes said, from what was recorded.
-fn verdicts(model: &Model, remembered: &LastVerdicts) -> VerdictMap {
+fn verdicts(configuration: &Configuration, remembered: &LastVerdicts) -> VerdictMap {
     let since = Instant::now();
-    let verdict = |(id, target): (TargetId, Target)| {
-        let up = target.policy.start == Start::Up;
-        (id, Verdict { up, reason: String::new(), latency: None, attempts: 0, failures: 0, since })
-    };
-    targets::targets(model, remembered).into_iter().map(verdict).collect()
+    let verdict =
+        |(id, target): (TargetId, Target)| (id, Arc::new(Monitor::new(target.policy, since).verdict()));
+    targets::targets(&configuration.model, &configuration.node, remembered).into_iter().map(verdict).collect()
 }
 
 /// What services offer.

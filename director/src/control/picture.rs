@@ -159,10 +159,10 @@ impl Picture<'_> {
             name: server.name.clone(),
             addresses: server.addresses.clone(),
             port_map: port_map(&server.ports),
-            sorry: matches!(server.role, Role::Sorry { .. }),
+            sorry: server.role == Role::Sorry,
             priority: match server.role {
                 Role::Regular { priority } => Some(priority),
-                Role::Sorry { .. } => None,
+                Role::Sorry => None,
             },
             state: available.map_or(ServerState::Down, state),
             reason: available.map(|it| it.reason.clone()).unwrap_or_default(),
@@ -247,8 +247,8 @@ fn share_percent(service: &Service, available: &Availability) -> u8 {
 fn probe(name: &str, verdict: &health::Verdict) -> ProbeStatus {
     ProbeStatus {
         name: name.to_owned(),
-        up: verdict.up,
-        reason: verdict.reason.clone(),
+        up: verdict.is_up(),
+        reason: verdict.reason.to_string(),
         latency_micros: verdict.latency.map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX)),
         attempts: verdict.attempts,
         failures: verdict.failures,

@@ -173,7 +173,7 @@ pub(super) fn relieved<'a>(
         offer.serving == Serving::Sorry && after.get(*name).is_some_and(|now| regular(now.serving))
     });
     services.filter_map(|(name, _)| model.services.get(name)).flat_map(|service| {
-        let sorry = service.servers.values().filter(|server| matches!(server.role, Role::Sorry { .. }));
+        let sorry = service.servers.values().filter(|server| server.role == Role::Sorry);
         sorry.map(|server| (service.name.as_str(), server.name.as_str()))
     })
 }

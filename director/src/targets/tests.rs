@@ -4,6 +4,7 @@ use director_core::availability::State;
 use director_core::config::load;
 use director_core::overrides::{Drain, Override};
 use director_core::pool::Offers;
+use health::{Failure, Fault, Monitor, Outcome, Passed};
 use std::time::{Duration, Instant};
 
 const FARM: &str = "
@@ -42,25 +43,33 @@ fn offers(verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
     situation.offers(&mut Pools::new())
 }
 
-fn verdict(up: bool) -> Verdict {
-    let since = Instant::now();
-    Verdict { up, reason: "refused".into(), latency: None, attempts: 1, failures: 1, since }
+fn targets_of(remembered: &LastVerdicts) -> BTreeMap<TargetId, Target> {
+    let model = model();
+    targets(&model, &model.nodes["lb1"], remembered)
+}
+
+fn verdict(up: bool) -> Arc<Verdict> {
+    let policy = Policy { rise: 1, fall: 1, start: Start::Up, slow: None, damping: None };
+    let mut monitor = Monitor::new(policy, Instant::now());
+    let result = if up { Ok(Passed::default()) } else { Err(Failure::new(Fault::Refused, "refused")) };
+    monitor.observe(Outcome { result, latency: Duration::ZERO }, Instant::now());
+    Arc::new(monitor.verdict())
 }
 
 #[test]
 fn a_server_that_services_share_is_probed_once() {
-    let targets = targets(&model(), &LastVerdicts::new());
+    let targets = targets_of(&LastVerdicts::new());
     let names: Vec<&str> = targets.keys().map(TargetId::as_str).collect();
     assert_eq!(names, ["own@10.0.1.1:2525", "own@10.0.1.2:25", "rdp@10.0.1.1:3389", "rdp@10.0.1.2:3389"]);
 }
 
 #[test]
 fn targets_carry_what_the_probe_says() {
-    let targets = targets(&model(), &LastVerdicts::new());
+    let targets = targets_of(&LastVerdicts::new());
     let rdp = &targets[&TargetId::new("rdp@10.0.1.1:3389")];
     assert_eq!(rdp.address, "10.0.1.1:3389".parse().unwrap());
-    assert_eq!((rdp.interval, rdp.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
-    assert_eq!(rdp.policy, Policy { rise: 2, fall: 4, start: Start::Up });
+    assert_eq!((rdp.pace.interval, rdp.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
+    assert_eq!(rdp.policy, Policy { rise: 2, fall: 4, start: Start::Up, slow: None, damping: None });
     assert_eq!(targets[&TargetId::new("own@10.0.1.2:25")].policy.start, Start::Down);
 }
 
@@ -71,7 +80,7 @@ fn targets_start_as_they_were() {
         (TargetId::new("rdp@10.0.1.2:3389"), verdict(true)),
         (TargetId::new("own@10.0.1.1:2525"), verdict(true)),
     ]);
-    let targets = targets(&model(), &remember(&verdicts));
+    let targets = targets_of(&remember(&verdicts));
     assert_eq!(targets[&TargetId::new("rdp@10.0.1.1:3389")].policy.start, Start::Down);
     assert_eq!(targets[&TargetId::new("rdp@10.0.1.2:3389")].policy.start, Start::Up);
     assert_eq!(targets[&TargetId::new("own@10.0.1.1:2525")].policy.start, Start::Up, "has been seen to work");

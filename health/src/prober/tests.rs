@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Kind, Policy, Start};
+use crate::{Kind, Origin, Pace, Passed, Policy, Start};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -12,15 +12,19 @@ fn id(name: &str) -> TargetId {
     TargetId::new(name)
 }
 
+fn every(interval: Duration) -> Pace {
+    Pace { interval, retry: interval, jitter: SECOND.min(interval) }
+}
+
 /// Probed every second; down after three failures, up after two successes.
 fn target(port: u16) -> Target {
     Target {
-        kind: Kind::Tcp,
+        kind: Arc::new(Kind::Tcp),
         address: SocketAddr::from(([127, 0, 0, 1], port)),
-        source: None,
-        interval: SECOND,
+        origin: Origin::default(),
+        pace: every(SECOND),
         timeout: SECOND / 2,
-        policy: Policy { rise: 2, fall: 3, start: Start::Up },
+        policy: Policy { rise: 2, fall: 3, start: Start::Up, slow: None, damping: None },
     }
 }
 
@@ -59,7 +63,14 @@ impl Farm {
                 let latency = if silent { target.timeout } else { Duration::from_millis(1) };
                 tokio::time::sleep(latency).await;
                 let dead = farm.dead.lock().unwrap().contains(&port);
-                Outcome { result: if dead { Err("dead".to_owned()) } else { Ok(()) }, latency }
+                Outcome {
+                    result: if dead {
+                        Err(Failure::new(Fault::Refused, "dead"))
+                    } else {
+                        Ok(Passed::default())
+                    },
+                    latency,
+                }
             }
         })
     }
@@ -83,8 +94,9 @@ async fn until(
     verdicts: &mut watch::Receiver<Verdicts>,
     name: &str,
     holds: impl Fn(&Verdict) -> bool,
-) -> Verdict {
-    let all = verdicts.wait_for(|all| all.get(&id(name)).is_some_and(&holds)).await.unwrap();
+) -> Arc<Verdict> {
+    let all =
+        verdicts.wait_for(|all| all.get(&id(name)).is_some_and(|verdict| holds(verdict))).await.unwrap();
     all[&id(name)].clone()
 }
 
@@ -95,20 +107,20 @@ async fn a_dead_server_is_down_within_fall_intervals_and_comes_back() {
     let mut verdicts = farm.probe(receiver);
     // At several moments of the interval.
     for tenth in 0..10 {
-        until(&mut verdicts, "a", |verdict| verdict.reason == "passed").await;
+        until(&mut verdicts, "a", |verdict| &*verdict.reason == "passed").await;
         tokio::time::sleep(SECOND * tenth / 10).await;
 
         farm.kill(1);
         let killed = Instant::now();
-        let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
+        let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
         assert!(killed.elapsed() <= SECOND * 3 + COARSE, "{:?}", killed.elapsed());
-        assert_eq!(verdict.reason, "dead");
+        assert_eq!(&*verdict.reason, "dead");
         assert_eq!(verdict.since, Instant::now().into_std());
-        assert!(verdicts.borrow()[&id("b")].up);
+        assert!(verdicts.borrow()[&id("b")].is_up());
 
         farm.repair(1);
         let repaired = Instant::now();
-        until(&mut verdicts, "a", |verdict| verdict.up).await;
+        until(&mut verdicts, "a", |verdict| verdict.is_up()).await;
         assert!(repaired.elapsed() <= SECOND * 2 + COARSE, "{:?}", repaired.elapsed());
     }
 }
@@ -122,7 +134,7 @@ async fn a_silent_server_is_down_a_timeout_later_and_delays_no_other() {
     until(&mut verdicts, "a", |verdict| verdict.attempts == 1).await;
     let start = Instant::now();
     farm.silence(1);
-    until(&mut verdicts, "silent", |verdict| !verdict.up).await;
+    until(&mut verdicts, "silent", |verdict| !verdict.is_up()).await;
     assert!(start.elapsed() <= SECOND * 4 + COARSE, "{:?}", start.elapsed());
 
     sleep_until(start + SECOND * 100 + SECOND / 2).await;
@@ -134,7 +146,7 @@ async fn a_silent_server_is_down_a_timeout_later_and_delays_no_other() {
 #[tokio::test(start_paused = true)]
 async fn counters_are_published_every_second() {
     let farm = Farm::default();
-    let fast = Target { interval: SECOND / 10, timeout: SECOND / 10, ..target(1) };
+    let fast = Target { pace: every(SECOND / 10), timeout: SECOND / 10, ..target(1) };
     let (_sender, receiver) = watch::channel(targets([("a", fast)]));
     let mut verdicts = farm.probe(receiver);
     until(&mut verdicts, "a", |verdict| verdict.attempts > 5).await;
@@ -156,11 +168,11 @@ async fn targets_come_and_go_and_those_that_stay_notice_nothing() {
     let (sender, receiver) =
         watch::channel(targets([("stays", target(1)), ("changes", target(2)), ("goes", target(3))]));
     let mut verdicts = farm.probe(receiver);
-    let stays = until(&mut verdicts, "stays", |verdict| !verdict.up).await;
-    let changes = until(&mut verdicts, "changes", |verdict| !verdict.up).await;
+    let stays = until(&mut verdicts, "stays", |verdict| !verdict.is_up()).await;
+    let changes = until(&mut verdicts, "changes", |verdict| !verdict.is_up()).await;
 
     // The new address works, but has to show it twice.
-    let moved = Target { interval: SECOND * 5, ..target(4) };
+    let moved = Target { pace: every(SECOND * 5), ..target(4) };
     sender.send(targets([("stays", target(1)), ("changes", moved), ("comes", target(5))])).unwrap();
     verdicts.wait_for(|all| all.contains_key(&id("comes"))).await.unwrap();
     let changed = Instant::now();
@@ -169,11 +181,11 @@ async fn targets_come_and_go_and_those_that_stay_notice_nothing() {
         assert!(!all.contains_key(&id("goes")));
         assert_eq!(all[&id("stays")].since, stays.since);
         assert!(all[&id("stays")].attempts >= stays.attempts);
-        assert!(!all[&id("changes")].up);
+        assert!(!all[&id("changes")].is_up());
         assert_eq!(all[&id("changes")].since, changes.since);
-        assert!(all[&id("comes")].up);
+        assert!(all[&id("comes")].is_up());
     }
-    until(&mut verdicts, "changes", |verdict| verdict.up).await;
+    until(&mut verdicts, "changes", |verdict| verdict.is_up()).await;
     assert!(changed.elapsed() >= SECOND * 5);
     assert!(changed.elapsed() <= SECOND * 6 + COARSE);
 }
@@ -184,7 +196,7 @@ async fn what_came_of_the_old_address_does_not_count_for_the_new_one() {
     farm.silence(1);
     let sensitive = |port| Target {
         timeout: SECOND,
-        policy: Policy { rise: 1, fall: 1, start: Start::Up },
+        policy: Policy { rise: 1, fall: 1, ..target(1).policy },
         ..target(port)
     };
     let (sender, receiver) = watch::channel(targets([("a", sensitive(1))]));
@@ -200,8 +212,8 @@ async fn a_probe_that_breaks_is_a_failure() {
     let (_sender, receiver) = watch::channel(targets([("a", target(1))]));
     let broken = |_: Target| async { panic!("on purpose") };
     let mut verdicts = spawn_with(receiver, Limits::default(), broken);
-    let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
-    assert_eq!((verdict.failures, verdict.reason.as_str()), (3, "the probe itself failed"));
+    let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
+    assert_eq!((verdict.failures, &*verdict.reason), (3, "the probe itself failed"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,13 +228,13 @@ async fn ends_with_its_targets() {
 async fn sees_a_real_listener_go_and_come_back() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let fast = Target { interval: SECOND / 50, ..target(address.port()) };
+    let fast = Target { pace: every(SECOND / 50), ..target(address.port()) };
     let (_sender, receiver) = watch::channel(targets([("a", fast)]));
     let mut verdicts = spawn(receiver, Limits::default()).unwrap();
-    until(&mut verdicts, "a", |verdict| verdict.reason == "passed").await;
+    until(&mut verdicts, "a", |verdict| &*verdict.reason == "passed").await;
     drop(listener);
-    let verdict = until(&mut verdicts, "a", |verdict| !verdict.up).await;
-    assert_eq!(verdict.reason, format!("connection refused: nothing listens on {address}"));
+    let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
+    assert_eq!(*verdict.reason, *format!("connection refused: nothing listens on {address}"));
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    until(&mut verdicts, "a", |verdict| verdict.up).await;
+    until(&mut verdicts, "a", |verdict| verdict.is_up()).await;
 }

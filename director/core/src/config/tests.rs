@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Checks;
 use crate::model::{
     ClientHash, Granularity, PortMap, Quorum, Ramp, RateLimit, RateUnit, Role, Scheduler, Service, SlowStart,
     Thresholds, Weight,
@@ -83,7 +84,7 @@ fn the_exchange_farm_is_what_the_file_says() {
     let ports: Vec<u16> = service.ports.iter().map(|range| range.first).collect();
     assert_eq!(ports, [25, 80, 443, 465, 587, 717, 2525]);
     assert_eq!(service.persistence.unwrap().timeout, Duration::from_secs(600));
-    assert_eq!(service.probes, ["rdp"]);
+    assert_eq!(*service.servers["exchange1"].checks, Checks::all(vec!["rdp".to_owned()]));
     assert_eq!(service.servers["exchange2"].weight, Weight::DEFAULT);
     assert_eq!(model.gateways, ["10.0.1.254".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(model.management["exchange1-admin"].mark.get(), 1);
@@ -120,7 +121,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(service.ports.len(), 3);
     assert_eq!(service.servers["x"].ports, PortMap::Keep);
     let probe = &model.probes["p"];
-    assert_eq!((probe.timeout, probe.rise, probe.fall), (Duration::from_millis(500), 2, 3));
+    assert_eq!((probe.timeout, probe.policy.rise, probe.policy.fall), (Duration::from_millis(500), 2, 3));
     assert_eq!(model.api.socket.to_str(), Some(Model::DEFAULT_SOCKET));
     assert!(!model.outbound.hairpin && model.outbound.masquerade.is_empty());
 }
@@ -154,17 +155,17 @@ fn a_pool_has_levels_spares_and_a_quorum() {
     assert_eq!(service.servers["y"].role, Role::Regular { priority: 7 });
     assert_eq!(service.servers["y"].thresholds, Some(Thresholds { upper: 9, lower: 9 }));
     let spare = &service.servers["z"];
-    assert_eq!(spare.role, Role::Sorry { probes: vec!["q".to_owned()] });
+    assert_eq!(spare.role, Role::Sorry);
     assert_eq!((spare.weight.get(), &spare.ports), (3, &PortMap::All(8080)));
     assert_eq!(
-        (service.probes_of(&service.servers["x"]), service.probes_of(spare)),
-        (&["p".into()][..], &["q".into()][..])
+        (&service.servers["x"].checks.probes[..], &spare.checks.probes[..]),
+        (&["p".to_owned()][..], &["q".to_owned()][..])
     );
 
     let several = "ports: {tcp: 80}, probe: p, servers: {}, sorry_server: [{server: y}, {server: z}]";
     let service = service_with(several);
     assert_eq!(service.quorum, Quorum::default());
-    assert!(service.servers.values().all(|it| it.role == Role::Sorry { probes: Vec::new() }));
+    assert!(service.servers.values().all(|it| it.role == Role::Sorry && it.checks.probes.is_empty()));
     assert_eq!(service.servers.len(), 2);
 }
 

@@ -1,6 +1,8 @@
 //! Probes as configured.
 
+use health::{Kind, Policy};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to find out whether a real server works.
@@ -9,36 +11,56 @@ pub struct ProbeSpec {
     /// Its name, the key in the configuration.
     pub name: String,
     /// What is tried.
-    pub kind: ProbeKind,
+    pub kind: Arc<Kind>,
     /// Port to probe; `None`: the server's port for the first port of the service that uses the probe.
     pub port: Option<u16>,
     /// Address to probe; `None`: the real server's own.
     pub address: Option<IpAddr>,
+    /// Where probes leave from.
+    pub source: ProbeSource,
+    /// Mark of their packets; 0: none.
+    pub mark: u32,
     /// From one probe's start to the next one's: 100 ms to 1 h.
     pub interval: Duration,
-    /// A probe without a verdict by then has failed: 10 ms to `interval`.
+    /// The same while it fails or the server is down: 100 ms to 1 h.
+    pub retry: Duration,
+    /// The same on a director that is Backup: 100 ms to 1 h.
+    pub backup_interval: Duration,
+    /// Longest random delay of the first probe: 0 to 1 h.
+    pub jitter: Duration,
+    /// A probe without a verdict by then has failed: 10 ms to the shortest of the intervals.
     pub timeout: Duration,
-    /// So many successes in a row bring a server up: 1 to 100.
-    pub rise: u32,
-    /// So many failures in a row take it down: 1 to 100.
-    pub fall: u32,
-    /// What a server is before its first verdict.
-    pub start: StartState,
+    /// How outcomes make a verdict.
+    pub policy: Policy,
+    /// Share of its weight that a slow server keeps, in percent: 1 to 100.
+    pub slow_weight: u8,
 }
 
-/// What is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// A TCP connection can be made.
-    Tcp,
-}
-
-/// What a server is before its first verdict.
+/// Where probes leave from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartState {
-    /// Up until the first `fall` failures; a restart never takes a working farm away.
+pub enum ProbeSource {
+    /// Where the routes say.
     #[default]
-    Up,
-    /// Down until the first success (keepalived: `alpha`).
-    Down,
+    Routes,
+    /// The director's own address on the private side.
+    Private,
+    /// This address, which the director must have.
+    Address(IpAddr),
+}
+
+/// The probes that a server must pass, and how many of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// Their names, each once. Empty: the server counts as up.
+    pub probes: Vec<String>,
+    /// So many must pass: 1 to the number of probes; 0 if there is none.
+    pub required: usize,
+}
+
+impl Checks {
+    /// All of these.
+    #[must_use]
+    pub fn all(probes: Vec<String>) -> Self {
+        Self { required: probes.len(), probes }
+    }
 }

@@ -1,9 +1,10 @@
 //! Virtual services and their real servers.
 
-use super::{Granularity, Mark};
+use super::{Checks, Granularity, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A virtual service: what arrives at its VIPs and ports gets its mark and goes to its servers.
@@ -23,8 +24,6 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// What weight 0 and failed probes mean.
     pub quiescence: Quiescence,
-    /// Names of the probes of its regular servers. All must pass. Empty: servers count as up.
-    pub probes: Vec<String>,
     /// The real servers by name, sorry servers among them; may be empty.
     pub servers: BTreeMap<String, RealServer>,
     /// How much of the service must be up for it to be served by its regular servers.
@@ -40,17 +39,6 @@ pub struct Service {
     /// Ports of the service that are refused until somebody enables them at run time. Each lies within a range of
     /// `ports`.
     pub disabled_ports: Vec<PortRange>,
-}
-
-impl Service {
-    /// Names of the probes that a server of the service must pass.
-    #[must_use]
-    pub fn probes_of<'a>(&'a self, server: &'a RealServer) -> &'a [String] {
-        match &server.role {
-            Role::Regular { .. } => &self.probes,
-            Role::Sorry { probes } => probes,
-        }
-    }
 }
 
 /// How much of a service must be up (keepalived's `quorum` and `hysteresis`). Sums are of the weights of regular
@@ -295,12 +283,14 @@ pub struct RealServer {
     pub weight: Weight,
     /// When it serves.
     pub role: Role,
+    /// The probes that it must pass; shared by servers that are probed alike.
+    pub checks: Arc<Checks>,
     /// Connections at which it gets no more; `None`: any number.
     pub thresholds: Option<Thresholds>,
 }
 
 /// When a server serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// While no server of a lower level can: level 0 to 255 (NLB's handling priority). Servers of one level share.
     Regular {
@@ -308,10 +298,7 @@ pub enum Role {
         priority: u8,
     },
     /// While the regular servers don't: none of them can, or the quorum is lost.
-    Sorry {
-        /// Names of the probes that it must pass itself. Empty: it counts as up.
-        probes: Vec<String>,
-    },
+    Sorry,
 }
 
 impl Default for Role {

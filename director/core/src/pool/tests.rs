@@ -52,7 +52,7 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}}}
 
     fn sorry(mut self, names: &[&str]) -> Self {
         for name in names {
-            self.server(name).role = Role::Sorry { probes: Vec::new() };
+            self.server(name).role = Role::Sorry;
         }
         self
     }
@@ -449,8 +449,7 @@ fn arbitrary_farm() -> impl Strategy<Value = Farm> {
             let template = Farm::new(&[("a", 1, 0)]).server("a").clone();
             for (number, (weight, priority, limits, sorry)) in servers.into_iter().enumerate() {
                 let name = format!("s{number}");
-                let role =
-                    if sorry { Role::Sorry { probes: Vec::new() } } else { Role::Regular { priority } };
+                let role = if sorry { Role::Sorry } else { Role::Regular { priority } };
                 let thresholds = limits.map(|(upper, lower)| Thresholds { upper, lower: 1 + lower % upper });
                 let server = RealServer {
                     name: name.clone(),
@@ -514,12 +513,12 @@ proptest! {
                     prop_assert_eq!((it.weight, it.full_weight), (alone.weight, alone.full_weight));
                     let serves = match (&server.role, offer.serving) {
                         (Role::Regular { priority }, Serving::Regular { priority: level }) => *priority == level,
-                        (Role::Sorry { .. }, Serving::Sorry) => true,
+                        (Role::Sorry, Serving::Sorry) => true,
                         _ => false,
                     };
                     prop_assert!(serves, "{} has a share while {:?} serve", server.name, offer.serving);
                 }
-                if matches!(server.role, Role::Sorry { .. }) && matches!(offer.serving, Serving::Regular { .. }) {
+                if server.role == Role::Sorry && matches!(offer.serving, Serving::Regular { .. }) {
                     prop_assert!(!it.admits_returning);
                 }
             }

@@ -45,9 +45,9 @@ pub(super) fn choose(
     };
     let lowest = able().filter_map(|server| match server.role {
         Role::Regular { priority } => Some(priority),
-        Role::Sorry { .. } => None,
+        Role::Sorry => None,
     });
-    let sorry = able().any(|server| matches!(server.role, Role::Sorry { .. }));
+    let sorry = able().any(|server| server.role == Role::Sorry);
     match lowest.min() {
         Some(priority) if quorum.held || !sorry => Serving::Regular { priority },
         _ if sorry => Serving::Sorry,
@@ -73,7 +73,7 @@ pub(super) fn hold_back(
                     wait(it, || format!("waits: priority {level} serves"), as_quiescent);
                 }
             }
-            (Serving::Regular { .. }, Role::Sorry { .. }) => {
+            (Serving::Regular { .. }, Role::Sorry) => {
                 it.full_weight = Weight::ZERO;
                 wait(it, || "waits: regular servers serve".to_owned(), false);
                 it.admits_returning = false;
@@ -87,7 +87,7 @@ pub(super) fn hold_back(
                     wait(it, reason, false);
                 }
             }
-            (Serving::Sorry, Role::Sorry { .. }) | (Serving::Nobody, _) => {}
+            (Serving::Sorry, Role::Sorry) | (Serving::Nobody, _) => {}
         }
     }
 }

@@ -9,9 +9,12 @@ use crate::config::decode::{List, Spanned};
 use crate::config::raw;
 use crate::config::report::Diagnostics;
 use crate::config::values::{Name, Number};
-use crate::model::{PortMap, Protocol, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight};
+use crate::model::{
+    Checks, PortMap, Protocol, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const MAX_SERVERS: usize = 4_095;
 const MAX_PROBES: usize = 64;
@@ -36,6 +39,8 @@ fn regular<'a>(
     servers: &mut BTreeMap<String, RealServer>,
     context: &mut Context<'_, 'a>,
 ) {
+    let checks = probes(raw.probe.as_ref(), raw.probes.as_ref(), "service", ports, context);
+    let checks = Arc::new(Checks::all(checks));
     let entries = entries(raw.servers.as_ref());
     let sorry = raw.sorry_server.as_ref().map_or(0, |list| list.0.len());
     let count = entries.len() + sorry;
@@ -57,6 +62,7 @@ fn regular<'a>(
             ports,
             weight: weight(raw.weight.as_ref()),
             role: Role::Regular { priority },
+            checks: Arc::clone(&checks),
             thresholds,
         };
         servers.insert(entry.name.clone(), server);
@@ -87,7 +93,8 @@ fn sorry<'a>(
             addresses,
             ports: sorry.port.as_ref().map_or(PortMap::Keep, |port| PortMap::All(port.0)),
             weight: weight(sorry.weight.as_ref()),
-            role: Role::Sorry { probes },
+            role: Role::Sorry,
+            checks: Arc::new(Checks::all(probes)),
             thresholds: None,
         };
         if servers.insert(name.0.clone(), server).is_some() {
@@ -126,8 +133,7 @@ pub(super) fn check_families(
     if !all_known {
         return;
     }
-    let (sorry, regular): (Vec<_>, Vec<_>) =
-        servers.values().partition(|server| matches!(server.role, Role::Sorry { .. }));
+    let (sorry, regular): (Vec<_>, Vec<_>) = servers.values().partition(|server| server.role == Role::Sorry);
     for (what, servers) in [("server", regular), ("sorry server", sorry)] {
         for vip in vips.iter().filter(|_| !servers.is_empty()) {
             if servers.iter().any(|server| server.address_for(vip.value).is_some()) {

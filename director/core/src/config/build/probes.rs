@@ -5,12 +5,15 @@ use crate::config::decode::{Given, Record, Spanned, Words};
 use crate::config::raw::{self, ProbeType, Start};
 use crate::config::report::{Diagnostics, Span};
 use crate::config::values::{Name, words};
-use crate::model::{ProbeKind, ProbeSpec, StartState};
+use crate::model::{ProbeSource, ProbeSpec};
+use health::{Kind, Policy};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
+const LATEST_FIRST: Duration = Duration::from_secs(1);
 const RISE: u32 = 2;
 const FALL: u32 = 3;
 
@@ -57,17 +60,27 @@ fn spec(name: &str, raw: &raw::Probe, errors: &mut Diagnostics) -> Option<ProbeS
     }
     Some(ProbeSpec {
         name: name.to_owned(),
-        kind: ProbeKind::Tcp,
+        kind: Arc::new(Kind::Tcp),
         port: raw.port.as_ref().map(|port| port.0),
         address: raw.address.as_ref().map(|address| address.value),
+        source: ProbeSource::default(),
+        mark: 0,
         interval,
+        retry: interval,
+        backup_interval: interval,
+        jitter: interval.min(LATEST_FIRST),
         timeout,
-        rise: raw.rise.as_ref().map_or(RISE, |rise| rise.0),
-        fall: raw.fall.as_ref().map_or(FALL, |fall| fall.0),
-        start: match raw.start.as_ref().map(|start| start.value) {
-            None | Some(Start::Up) => StartState::Up,
-            Some(Start::Down) => StartState::Down,
+        policy: Policy {
+            rise: raw.rise.as_ref().map_or(RISE, |rise| rise.0),
+            fall: raw.fall.as_ref().map_or(FALL, |fall| fall.0),
+            start: match raw.start.as_ref().map(|start| start.value) {
+                None | Some(Start::Up) => health::Start::Up,
+                Some(Start::Down) => health::Start::Down,
+            },
+            slow: None,
+            damping: None,
         },
+        slow_weight: 100,
     })
 }
 

@@ -72,7 +72,6 @@ fn service<'a>(
     let servers = pool::servers(raw, user, ports, context);
     let vips = checked_vips(&entry.name, raw, context);
     pool::check_families(raw, &vips, &servers, context.errors);
-    let probes = pool::probes(raw.probe.as_ref(), raw.probes.as_ref(), "service", ports, context);
     let default = Quiescence::default();
     let switch = |key: &Option<Spanned<bool>>, default| key.as_ref().map_or(default, |it| it.value);
     Some(Service {
@@ -90,7 +89,6 @@ fn service<'a>(
             ),
             expire_nodest_conn: switch(&raw.expire_nodest_conn, default.expire_nodest_conn),
         },
-        probes,
         servers,
         quorum: pool::quorum(raw, context.errors),
         slow_start: raw.slow_start.as_ref().and_then(|it| pool::slow_start(&it.0, context.errors)),

@@ -1,0 +1,43 @@
+//! Targets and attempts for tests.
+
+use super::trace::{Event, Trace};
+use super::{Resources, attempt as make};
+use crate::{Failure, Kind, Origin, Pace, Passed, Policy, Start, Target};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A target with time enough on a busy machine.
+pub(crate) fn target(kind: Kind, address: SocketAddr) -> Target {
+    let second = Duration::from_secs(1);
+    Target {
+        kind: Arc::new(kind),
+        address,
+        origin: Origin::default(),
+        pace: Pace { interval: second, retry: second, jitter: second },
+        timeout: 20 * second,
+        policy: Policy { rise: 2, fall: 3, start: Start::Up, slow: None, damping: None },
+    }
+}
+
+/// One attempt.
+pub(crate) async fn attempt(target: &Target) -> Result<Passed, Failure> {
+    make(target, &Resources::default(), &Trace::quiet()).await.result
+}
+
+/// The reason of an attempt that fails.
+pub(crate) async fn failure(target: &Target) -> String {
+    attempt(target).await.unwrap_err().to_string()
+}
+
+/// One attempt, with the dialogue as text: `> ` sent, `< ` received, `* ` notes.
+pub(crate) async fn dialogue(target: &Target) -> (Result<Passed, Failure>, Vec<String>) {
+    let trace = Trace::recording();
+    let outcome = make(target, &Resources::default(), &trace).await;
+    let lines = trace.into_dialogue().into_iter().map(|step| match step.event {
+        Event::Note(text) => format!("* {text}"),
+        Event::Sent(bytes) => format!("> {}", bytes.escape_ascii()),
+        Event::Received(bytes) => format!("< {}", bytes.escape_ascii()),
+    });
+    (outcome.result, lines.collect())
+}
