@@ -125,28 +125,26 @@ impl Nft {
         if batch.is_empty() {
             return Ok(());
         }
-        let first = self.send(&mut batch)?;
-        let result = self.outcome(transaction, &batch, first);
+        self.send(&mut batch)?;
+        let result = self.outcome(transaction, &batch);
         if result.is_err() {
             self.socket.drain();
         }
         result
     }
 
-    /// Sends a batch; the sequence number of its first message.
-    fn send(&mut self, batch: &mut Batch) -> Result<u32, Error> {
+    fn send(&mut self, batch: &mut Batch) -> Result<(), Error> {
         self.socket.drain();
         let first = self.socket.reserve(batch.count());
         let bytes = batch.numbered(first);
         self.socket.send(bytes).map_err(|error| match error.raw_os_error() {
             Some(libc::EMSGSIZE) => Error::TooLarge { bytes: bytes.len() },
             _ => Error::Request { what: "sending a transaction".to_owned(), error },
-        })?;
-        Ok(first)
+        })
     }
 
     /// Reads acknowledgements up to the last one, or to the first refusal: a batch that failed never ends.
-    fn outcome(&mut self, transaction: &Transaction, batch: &Batch, first: u32) -> Result<(), Error> {
+    fn outcome(&mut self, transaction: &Transaction, batch: &Batch) -> Result<(), Error> {
         let mut lost = None;
         loop {
             let messages = match self.socket.receive() {
@@ -157,18 +155,13 @@ impl Nft {
                 }
                 Err(error) => return Err(Error::Unknown { error: lost.unwrap_or(error) }),
             };
-            for message in messages.filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR) {
-                let number = message.sequence.wrapping_sub(first);
-                if number >= batch.count() {
-                    continue;
-                }
-                let number = number as usize;
-                match (message.errno(), lost.take()) {
-                    (0, None) if batch.is_last(number) => return Ok(()),
+            for (message, errno) in batch.answers(messages) {
+                match (errno, lost.take()) {
+                    (0, None) if batch.is_last(message) => return Ok(()),
                     (0, None) => {}
                     (0, Some(error)) => return Err(Error::Unknown { error }),
                     (errno, _) => {
-                        let owner = batch.owner(number);
+                        let owner = batch.owner(message);
                         let operation = owner.and_then(|at| Some((at, transaction.operations.get(at)?)));
                         return Err(Error::refused(operation, errno));
                     }

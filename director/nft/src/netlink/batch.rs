@@ -1,6 +1,6 @@
 //! A transaction as one netlink batch.
 
-use super::attribute::{Writer, put};
+use super::attribute::{Messages, Writer, put};
 use super::constants::{element as attr, rule as rule_attr, set as set_attr, table as table_attr};
 use super::{Error, element, lower, set, userdata};
 use crate::ir::{BaseChain, ChainKind, Element, Hook, Key, MapSpec, Rule, TABLE};
@@ -28,6 +28,8 @@ pub(super) struct Batch {
     owners: Vec<Option<usize>>,
     /// False if the end is left out.
     commits: bool,
+    /// Sequence number of the first message.
+    first: u32,
     /// Where libnftnl writes a message.
     scratch: Vec<u64>,
 }
@@ -80,12 +82,21 @@ impl Batch {
 
     /// The datagram, numbered from `first` on.
     pub(super) fn numbered(&mut self, first: u32) -> &[u8] {
+        self.first = first;
         let mut sequence = first;
         for start in &self.starts {
             put(&mut self.bytes, start + SEQUENCE_AT, &sequence.to_ne_bytes());
             sequence = sequence.wrapping_add(1);
         }
         &self.bytes
+    }
+
+    /// What the kernel says of the batch's messages: place and error number, or 0.
+    pub(super) fn answers(&self, messages: Messages<'_>) -> impl Iterator<Item = (usize, i32)> {
+        let acknowledgements = messages.filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR);
+        let answers = acknowledgements
+            .map(|message| (message.sequence.wrapping_sub(self.first) as usize, message.errno()));
+        answers.filter(|(message, _)| *message < self.starts.len())
     }
 
     /// True for the message whose acknowledgement tells that all was applied, or could be.
@@ -104,6 +115,7 @@ impl Batch {
             starts: Vec::new(),
             owners: Vec::new(),
             commits: false,
+            first: 0,
             scratch: Vec::new(),
         };
         batch.edge(libc::NFNL_MSG_BATCH_BEGIN);

@@ -274,7 +274,7 @@ impl Nft {
             items.extend(change.step.adds().then_some((owner, change.item.as_slice(), true)));
         }
         let mut batch = Batch::of_items(map, &items);
-        let first = self.send(&mut batch)?;
+        self.send(&mut batch)?;
         let mut refusals = Vec::new();
         let mut lost = None;
         loop {
@@ -288,14 +288,9 @@ impl Nft {
                 Err(_) if !refusals.is_empty() => return Ok(refusals),
                 Err(error) => return Err(Error::Unknown { error: lost.unwrap_or(error) }),
             };
-            for message in messages.filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR) {
-                let number = message.sequence.wrapping_sub(first);
-                if number >= batch.count() {
-                    continue;
-                }
-                let number = number as usize;
-                match (message.errno(), batch.owner(number)) {
-                    (0, _) if !batch.is_last(number) => {}
+            for (message, errno) in batch.answers(messages) {
+                match (errno, batch.owner(message)) {
+                    (0, _) if !batch.is_last(message) => {}
                     (0, _) => match lost {
                         Some(error) if refusals.is_empty() => return Err(Error::Unknown { error }),
                         _ => return Ok(refusals),
