@@ -230,8 +230,6 @@ fn a_statement_is_possible_wherever_no_hook_forbids_it() {
         rule("out", goto("free")),
         rule("free", Statement::Masquerade),
         rule("out", Statement::Snat([10, 0, 1, 254].into())),
-        base("raw", ChainKind::Filter, Hook::Prerouting, -300),
-        rule("raw", Statement::Notrack),
     ];
     for (name, hook) in [("input", Hook::Input), ("forward", Hook::Forward)] {
         let reset = Statement::Reject(Reject::TcpReset);

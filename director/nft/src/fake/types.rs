@@ -119,7 +119,6 @@ fn statement(ruleset: &Ruleset, statement: &Statement) -> Result<(), Reason> {
         | Statement::Reject(_)
         | Statement::Counter
         | Statement::SetEvents(_)
-        | Statement::Notrack
         | Statement::StripTimestamp => Ok(()),
     }
 }

@@ -66,7 +66,6 @@ impl<'a> Walk<'a> {
             | Statement::Limit { .. }
             | Statement::Counter
             | Statement::SetEvents(_)
-            | Statement::Notrack
             | Statement::StripTimestamp
             | Statement::Verdict(_) => true,
         };

@@ -96,8 +96,6 @@ flags! {
         RELATED = 2 "related",
         /// Begins a connection, or belongs to one that has not been answered.
         NEW = 3 "new",
-        /// Kept out of connection tracking by `notrack`.
-        UNTRACKED = 6 "untracked",
     }
 }
 
@@ -132,7 +130,7 @@ mod tests {
         let events = EventMask::DESTROY | EventMask::NEW | EventMask::PROTOINFO;
         assert_eq!(events.bits(), 0x25);
         assert_eq!(events.names().collect::<Vec<_>>(), ["new", "destroy", "protoinfo"]);
-        assert_eq!((CtStates::INVALID | CtStates::UNTRACKED).bits(), 0x41);
+        assert_eq!((CtStates::INVALID | CtStates::NEW).bits(), 0x9);
         assert_eq!((TcpFlags::SYN | TcpFlags::ACK).bits(), 0x12);
         assert_eq!(TcpFlags::ALL.bits(), 0xff);
         assert!(TcpFlags::ALL.contains(TcpFlags::SYN) && !TcpFlags::SYN.contains(TcpFlags::ALL));

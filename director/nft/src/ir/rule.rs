@@ -84,8 +84,6 @@ pub enum Statement {
     /// all with `net.netfilter.nf_conntrack_events=1`. To others, an empty mask does nothing, and a mask of some
     /// events makes them able to report where that setting is 0.
     SetEvents(EventMask),
-    /// `notrack`: no connection tracking for this packet, so neither nat. Only before it, at a priority below -200.
-    Notrack,
     /// `synproxy …`: answers a client's handshake, and begins one with the server only once the client has finished
     /// its own. Ends the rule unless the packet is tcp.
     Synproxy(Synproxy),
@@ -114,7 +112,6 @@ impl Statement {
             | Self::Reject(_)
             | Self::Counter
             | Self::SetEvents(_)
-            | Self::Notrack
             | Self::Synproxy(_)
             | Self::StripTimestamp
             | Self::Verdict(_) => None,
@@ -147,7 +144,6 @@ impl Statement {
             | Self::Reject(_)
             | Self::Counter
             | Self::SetEvents(_)
-            | Self::Notrack
             | Self::Synproxy(_)
             | Self::StripTimestamp
             | Self::Verdict(_) => (&[], None),
@@ -195,7 +191,7 @@ pub enum Match {
     },
     /// `ct status dnat`: the connection's destination has been translated.
     CtStatusDnat,
-    /// `ct state invalid,untracked`: the packet is in one of these states (at least one).
+    /// `ct state invalid,new`: the packet is in one of these states (at least one).
     CtState(CtStates),
     /// `tcp flags syn / fin,syn,rst,ack`: of the flags in `mask`, exactly those in `value` are set. Only tcp packets
     /// match, whether negated or not.

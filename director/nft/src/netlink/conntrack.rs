@@ -11,7 +11,7 @@ pub use flow::{Flow, Traffic, Tuple};
 pub use listing::Listing;
 
 use super::Error;
-use super::attribute::{Message, Writer};
+use super::attribute::Writer;
 use super::constants::conntrack as attr;
 use super::socket::{INTERRUPTED, Socket};
 use crate::ir::Family;
@@ -102,19 +102,6 @@ impl Conntrack {
             }
         }
     }
-
-    /// How many connections there are, whatever their mark.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
-    pub fn count(&mut self) -> Result<u32, Error> {
-        let mut entries = None;
-        let request = message(attr::GET_STATISTICS, libc::NLM_F_ACK, 0);
-        self.socket
-            .request(request, |answer| entries = statistics(answer))
-            .and_then(|()| entries.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
-            .map_err(|error| failed("counting connections", error))
-    }
 }
 
 /// Asks for the connections that fit.
@@ -132,8 +119,4 @@ fn message(kind: u8, flags: libc::c_int, family: u8) -> Writer {
 
 fn failed(what: &str, error: io::Error) -> Error {
     Error::Request { what: what.to_owned(), error }
-}
-
-fn statistics(answer: Message<'_>) -> Option<u32> {
-    answer.attributes().get(attr::STATISTICS_ENTRIES)?.u32()
 }

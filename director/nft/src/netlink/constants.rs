@@ -78,7 +78,6 @@ pub(super) mod conntrack {
     pub(in crate::netlink) const NEW: u8 = 0;
     pub(in crate::netlink) const GET: u8 = 1;
     pub(in crate::netlink) const DELETE: u8 = 2;
-    pub(in crate::netlink) const GET_STATISTICS: u8 = 5;
     pub(in crate::netlink) const TUPLE_ORIGINAL: u16 = 1;
     pub(in crate::netlink) const TUPLE_REPLY: u16 = 2;
     pub(in crate::netlink) const STATUS: u16 = 3;
@@ -109,5 +108,4 @@ pub(super) mod conntrack {
     pub(in crate::netlink) const INFO_TCP_STATE: u16 = 1;
     pub(in crate::netlink) const COUNTER_PACKETS: u16 = 1;
     pub(in crate::netlink) const COUNTER_BYTES: u16 = 2;
-    pub(in crate::netlink) const STATISTICS_ENTRIES: u16 = 1;
 }

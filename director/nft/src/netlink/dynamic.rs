@@ -100,19 +100,6 @@ impl Nft {
         }
     }
 
-    /// All elements of a map, as [`Self::each_dynamic`] hands them over.
-    ///
-    /// # Errors
-    /// As [`Self::each_dynamic`].
-    pub fn dynamic_elements(&mut self, map: &str) -> Result<Vec<DynamicElement>, Error> {
-        let mut elements = Vec::new();
-        self.each_dynamic(map, |element| {
-            elements.push(element);
-            ControlFlow::Continue(())
-        })?;
-        Ok(elements)
-    }
-
     /// One element of a map; `None` if it is not there.
     ///
     /// # Errors

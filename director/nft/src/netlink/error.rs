@@ -152,7 +152,6 @@ const fn module(statement: &Statement) -> Option<&'static str> {
         Statement::SetMark { value: Expression::Jhash(_), .. } => Some("nft_hash"),
         Statement::SetMark { .. }
         | Statement::SetEvents(_)
-        | Statement::Notrack
         | Statement::Match(Match::CtState(_) | Match::CtStatusDnat) => Some("nft_ct"),
         Statement::Limit { .. } => Some("nft_limit"),
         Statement::Dnat(_) | Statement::Snat(_) => Some("nft_nat"),

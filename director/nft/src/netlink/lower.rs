@@ -125,7 +125,6 @@ impl Lowering {
                         .number(sys::NFTNL_EXPR_CT_SREG, register(0)),
                 );
             }
-            Statement::Notrack => self.push(Expression::new(c"notrack")),
             Statement::Synproxy(proxy) => self.push(synproxy(*proxy)?),
             Statement::StripTimestamp => self.push(
                 Expression::new(c"exthdr")

@@ -9,19 +9,10 @@ use crate::transaction::{Operation, Transaction};
 const CHAIN: &str = "supported?";
 
 impl Nft {
-    /// Has the kernel check a transaction without applying it, as `nft --check` does. Nobody sees anything of it, but
-    /// modules that it needs stay loaded.
-    ///
-    /// # Errors
-    /// As [`Self::apply`].
-    pub fn rehearse(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        self.exchange(transaction, Batch::rehearsal(transaction)?)
-    }
-
     /// True if the kernel knows all that the statement is made of. Leaves nothing behind, but for loaded modules.
     ///
     /// # Errors
-    /// As [`Self::rehearse`]; [`Error::Invalid`] for statements that name a map or a chain, and so depend on these.
+    /// As [`Self::apply`]; [`Error::Invalid`] for statements that name a map or a chain, and so depend on these.
     pub fn supports(&mut self, statement: &Statement) -> Result<bool, Error> {
         let mut transaction = empty_chain();
         let rule = Rule { statements: vec![statement.clone()], comment: None };

@@ -141,7 +141,6 @@ fn statement(statement: &Statement, transport: &str) -> String {
         Statement::Counter => "counter packets 0 bytes 0".to_owned(),
         Statement::SetEvents(events) if events.is_empty() => "ct event set 0x0".to_owned(),
         Statement::SetEvents(events) => format!("ct event set {}", list(events.names())),
-        Statement::Notrack => "notrack".to_owned(),
         Statement::Synproxy(synproxy) => self::synproxy(*synproxy),
         Statement::StripTimestamp => "reset tcp option timestamp".to_owned(),
         Statement::Verdict(verdict) => self::verdict(verdict),

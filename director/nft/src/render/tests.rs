@@ -584,14 +584,13 @@ fn protection() -> Vec<Rule> {
         ]),
         rule([limit(None, RateUnit::Second, 5), Statement::Verdict(Verdict::Drop)]),
         rule([limit(Some(Duration::from_secs(90)), RateUnit::Week, 9), Statement::Counter]),
-        rule([state(CtStates::INVALID | CtStates::UNTRACKED), synproxy(true)]),
+        rule([state(CtStates::INVALID | CtStates::NEW), synproxy(true)]),
         rule([
             state(CtStates::INVALID),
             tcp_flags(TcpFlags::default(), syn | rst, false),
             Statement::Reject(Reject::TcpReset),
         ]),
         rule([synproxy(false)]),
-        rule([Statement::Notrack]),
         rule([tcp_flags(ack, syn | rst | ack, false), Statement::StripTimestamp]),
     ]
 }

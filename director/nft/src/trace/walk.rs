@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
     }
 
     fn track(&mut self) {
-        if self.state != CtStates::UNTRACKED && !self.stray {
+        if !self.stray {
             self.state = CtStates::NEW;
         }
     }
@@ -208,12 +208,6 @@ impl<'a> Walk<'a> {
             Statement::Counter => Some(Next::Statement),
             Statement::SetEvents(events) => {
                 self.trace.events = self.tracked().then_some(*events).or(self.trace.events);
-                Some(Next::Statement)
-            }
-            Statement::Notrack => {
-                if !self.tracked() {
-                    self.state = CtStates::UNTRACKED;
-                }
                 Some(Next::Statement)
             }
             Statement::Synproxy(_) => (self.packet.protocol == TCP).then(|| {

@@ -1,6 +1,6 @@
 //! Elements that packets make, and that user space changes meanwhile.
 
-use crate::namespace::{chain, in_namespace, listed, loaded};
+use crate::namespace::{chain, elements, in_namespace, listed, loaded};
 use director_nft::ir::{
     BaseChain, ChainKind, DataType, Datum, Expression, Hook, Key, Map, MapData, MapSpec, MarkTarget, Ruleset,
     Selector, Statement,
@@ -70,7 +70,7 @@ fn get(nft: &mut Nft, client: Ipv4Addr) -> DynamicElement {
 
 /// What is there in order, but for those that answer the clients.
 fn of_clients(nft: &mut Nft) -> Vec<DynamicElement> {
-    let mut elements = nft.dynamic_elements(MAP).unwrap();
+    let mut elements = elements(nft, MAP);
     elements.retain(|element| element.key >= key(client(0)));
     elements.sort_by(|a, b| a.key.cmp(&b.key));
     elements
@@ -86,7 +86,7 @@ fn elements_that_packets_made_are_listed_and_deleted() {
     in_namespace(|| {
         let ruleset = persisting(spec());
         let mut nft = loaded(&ruleset);
-        assert_eq!(nft.dynamic_elements(MAP).unwrap(), []);
+        assert_eq!(elements(&mut nft, MAP), []);
         packet_from(client(1));
         let entries = of_clients(&mut nft);
         assert_eq!(entries.len(), 1);
@@ -129,7 +129,7 @@ fn elements_are_put_with_what_is_left_of_their_time_or_for_ever() {
             assert!(text.contains("127.1.0.1 . 0x00000000 timeout 1h expires"), "{text}");
             assert!(text.contains("127.1.0.4 . 0x00000000 : 0x80001001"), "{text}");
 
-            let all = nft.dynamic_elements(MAP).unwrap();
+            let all = elements(&mut nft, MAP);
             assert_eq!(nft.put_dynamic(MAP, &all, Put::Replace).unwrap(), 5, "what was read can be put");
             let half = get(&mut nft, client(2));
             assert!(half.timeout == Some(HOUR) && left(&half, HOUR / 2), "{half:?}");
@@ -182,11 +182,11 @@ fn many_are_put_and_deleted_whatever_is_there() {
         })
         .unwrap();
         assert_eq!(seen, 1_000);
-        assert_eq!(nft.dynamic_elements(MAP).unwrap().len(), entries.len());
+        assert_eq!(elements(&mut nft, MAP).len(), entries.len());
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
         assert_eq!(nft.delete_dynamic(MAP, &keys[..1_000]).unwrap(), 1_000);
         assert_eq!(nft.delete_dynamic(MAP, &keys).unwrap(), 4_000);
-        assert_eq!(nft.dynamic_elements(MAP).unwrap(), []);
+        assert_eq!(elements(&mut nft, MAP), []);
     });
 }
 
@@ -201,7 +201,7 @@ fn a_full_map_takes_no_more_but_replaces() {
         assert!(left(&get(&mut nft, client(1)), HOUR));
         let error = nft.put_dynamic(MAP, &entries[2..], Put::Replace).unwrap_err();
         assert!(matches!(&error, Error::Refused { hint, .. } if hint.contains("full")), "{error}");
-        assert_eq!(nft.dynamic_elements(MAP).unwrap().len(), 2);
+        assert_eq!(elements(&mut nft, MAP).len(), 2);
         let foreign = DynamicElement { key: Key::of([Datum::Mark(1)]), ..entries[0].clone() };
         let error = nft.put_dynamic(MAP, &[foreign], Put::Replace).unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }), "{error}");

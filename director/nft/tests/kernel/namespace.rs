@@ -4,11 +4,12 @@ use director_nft::diff::diff;
 use director_nft::ir::{
     Chain, DataType, Datum, Element, ElementData, Key, Map, MapData, MapSpec, Rule, Ruleset,
 };
-use director_nft::netlink::Nft;
+use director_nft::netlink::{DynamicElement, Nft};
 use director_nft::observed::Observed;
 use director_nft::transaction::Transaction;
 use nix::sched::{CloneFlags, unshare};
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::process::Command;
 use std::thread;
 
@@ -59,6 +60,17 @@ pub(crate) fn loaded(ruleset: &Ruleset) -> Nft {
     let mut nft = Nft::open().unwrap();
     nft.apply(&load(ruleset)).unwrap();
     nft
+}
+
+/// Elements of a map that packets fill.
+pub(crate) fn elements(nft: &mut Nft, map: &str) -> Vec<DynamicElement> {
+    let mut elements = Vec::new();
+    nft.each_dynamic(map, |element| {
+        elements.push(element);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    elements
 }
 
 /// A chain of rules without comments.

@@ -1,6 +1,6 @@
 //! What limits, watches and protects connections, on real packets of both families.
 
-use crate::namespace::{chain, in_namespace, listed, loaded, run};
+use crate::namespace::{chain, elements, in_namespace, listed, loaded, run};
 use director_nft::diff::diff;
 use director_nft::ir::{
     BaseChain, Chain, ChainKind, CtStates, DataType, Datum, Element, ElementData, EventMask, Expression,
@@ -105,7 +105,7 @@ fn each_client_has_a_bucket_of_its_own() {
             assert_eq!(passed(one, one, 9), 3);
             assert_eq!(passed(other, one, 2), 2);
             assert_eq!(passed(other, one, 2), 1);
-            let elements = nft.dynamic_elements(map).unwrap();
+            let elements = elements(&mut nft, map);
             assert_eq!(elements.len(), 2);
             let mine = Key::of([datum(one), Datum::Mark(80)]);
             let element = elements.into_iter().find(|element| element.key == mine).unwrap();
@@ -352,36 +352,10 @@ fn a_server_hears_of_clients_that_have_finished_their_handshake() {
         }
         let peer = Peer::connect();
         setting("netfilter/nf_conntrack_tcp_loose", "0");
-        let is_syn = Statement::Match(Match::TcpFlags {
-            mask: TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK,
-            value: TcpFlags::SYN,
-            negate: false,
-        });
+        let first = state(CtStates::INVALID | CtStates::NEW);
         let from = Statement::Match(Match::InputInterface { negate: false, name: "near".to_owned() });
-        let unknown = state(CtStates::INVALID | CtStates::UNTRACKED);
-        let ruleset = ruleset([
-            (
-                "raw",
-                hooked(
-                    ChainKind::Filter,
-                    Hook::Prerouting,
-                    -300,
-                    [vec![from, to_port(80), is_syn, Statement::Notrack]],
-                ),
-            ),
-            (
-                "input",
-                hooked(
-                    ChainKind::Filter,
-                    Hook::Input,
-                    0,
-                    [
-                        vec![to_port(80), unknown, synproxy],
-                        vec![state(CtStates::INVALID), Statement::Verdict(Verdict::Drop)],
-                    ],
-                ),
-            ),
-        ]);
+        let chain = hooked(ChainKind::Filter, Hook::Input, 0, [vec![from, to_port(80), first, synproxy]]);
+        let ruleset = ruleset([("input", chain)]);
         let mut nft = loaded(&ruleset);
         stands(&mut nft, &ruleset);
         for (number, address) in [(1, "10.9.0.1"), (2, "fd09::1")] {

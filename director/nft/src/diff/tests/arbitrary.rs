@@ -230,7 +230,7 @@ fn statement(number: u8, ruleset: &Ruleset, index: usize, targets: &[usize]) -> 
             },
             None => mark,
         },
-        14 => Statement::Notrack,
+        14 => Statement::Counter,
         _ => mark,
     }
 }

@@ -1,6 +1,6 @@
 //! Limits, SYN proxies, strays, events and fixed sources.
 
-use super::{ICMP, TCP, UDP, VIP, chain, farm, goto, packet, rule, seconds};
+use super::{ICMP, TCP, UDP, VIP, base, chain, farm, goto, packet, rule, seconds};
 use crate::fake::Fake;
 use crate::ir::{
     BaseChain, Chain, ChainKind, CtStates, DataType, EventMask, Hook, Map, MapSpec, Match, Rate, RateUnit,
@@ -80,28 +80,20 @@ fn a_client_is_let_through_in_bursts_and_then_at_its_rate() {
 #[test]
 fn a_handshake_is_done_in_the_servers_place() {
     let synproxy = Statement::Synproxy(Synproxy { mss: 1460, wscale: 7, timestamp: true, sack_perm: true });
-    let is_syn = flags(TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK, TcpFlags::SYN);
-    let unknown = CtStates::INVALID | CtStates::UNTRACKED;
+    let first = state(CtStates::INVALID | CtStates::NEW);
     let mut tracer = tracer(
         [
-            ("raw", filter(Hook::Prerouting, -300, [rule([is_syn, Statement::Notrack])])),
-            ("input", filter(Hook::Input, 0, [rule([state(unknown), synproxy])])),
+            ("prerouting", base(Hook::Prerouting, -100, [])),
+            ("input", filter(Hook::Input, 0, [rule([first, synproxy])])),
         ],
         &[],
     );
     let client = packet("203.0.113.1", TCP, 25);
     let trace = tracer.send(&client, seconds(0));
     assert_eq!((trace.outcome, trace.dnat, trace.ct_mark), (Outcome::Synproxy, None, 0));
-    assert_eq!(trace.path, ["raw/1", "input/1"], "nat sees no untracked packet");
     assert_eq!(tracer.send_stray(&client, seconds(0)).outcome, Outcome::Synproxy, "which has the cookie");
     let trace = tracer.send(&packet("203.0.113.1", UDP, 25), seconds(0));
-    assert!(trace.dnat.is_some(), "only tcp has handshakes");
-}
-
-#[test]
-fn tracking_that_has_happened_stays() {
-    let late = filter(Hook::Prerouting, -150, [rule([Statement::Notrack])]);
-    assert!(tracer([("late", late)], &[]).send(&packet("203.0.113.1", TCP, 25), seconds(0)).dnat.is_some());
+    assert_eq!(trace.outcome, Outcome::Accepted, "only tcp has handshakes");
 }
 
 #[test]
