@@ -14,6 +14,7 @@
 mod addresses;
 mod balance;
 mod counting;
+mod ending;
 mod entries;
 mod figures;
 mod history;
