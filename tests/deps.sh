@@ -4,7 +4,7 @@
 #   tests/deps.sh [build] [test]      default: both
 #
 # Nothing is fetched and nobody is asked while all is there. Without the right to install, the missing packages are
-# named and the exit status is 1. None of the packages starts a service.
+# named and the exit status is 1. None of the packages starts a service, now or when the machine starts.
 set -eu
 
 # Debian keeps these out of an ordinary user's search path.
@@ -44,6 +44,9 @@ test_needs() {
     program nft nftables
     program conntrack conntrack
     program ping iputils-ping
+    # Servers that the probes are tried on.
+    program nginx nginx
+    program openssl openssl
 }
 
 install() {
@@ -62,8 +65,41 @@ install() {
     echo "installing:$missing"
     $as_root apt-get update -q
     # shellcheck disable=SC2086 # one word a package
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
+    $as_root sh -euc "$install_quietly" deps.sh $missing </dev/null
 }
+
+# Packages of servers start what they bring, unless policy-rc.d forbids it (the exit status 101), and have it started
+# with the machine, unless that is taken back. What forbade it before is put back.
+# shellcheck disable=SC2016 # expanded when it runs
+install_quietly='
+policy=/usr/sbin/policy-rc.d
+kept=$policy.before-deps
+mine="#!/bin/sh
+# For as long as tests/deps.sh of director installs packages.
+exit 101"
+
+restore() {
+    rm -f "$policy"
+    [ ! -e "$kept" ] || mv "$kept" "$policy"
+}
+
+enabled() {
+    systemctl list-unit-files --no-legend --no-pager --state=enabled 2>/dev/null | cut -d " " -f 1
+}
+
+# One that was killed may have left its own behind.
+if [ -e "$policy" ] && [ "$(cat "$policy")" != "$mine" ]; then mv "$policy" "$kept"; fi
+trap restore EXIT
+trap "exit 1" HUP INT TERM
+printf "%s\n" "$mine" >"$policy"
+chmod 755 "$policy"
+
+before=" $(enabled | tr "\n" " ")"
+DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+for unit in $(enabled); do
+    case $before in *" $unit "*) ;; *) systemctl disable "$unit" ;; esac
+done
+'
 
 [ $# -gt 0 ] || set -- build test
 for part in "$@"; do
