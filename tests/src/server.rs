@@ -2,7 +2,8 @@
 //!
 //! A server greets every TCP connection with one line, a [`Greeting`], and answers
 //! every line that it gets with the same line. On the HTTP ports it waits for requests instead and answers each with
-//! that line as the body, as long as the client keeps the connection. A UDP datagram is answered by that line.
+//! that line as the body, as long as the client keeps the connection; on [`RDP_PORT`] it answers an X.224 connection
+//! request. A UDP datagram is answered by that line.
 //! Whoever says `QUIT`, or sends `Connection: close`, is hung up on: so the server holds the TIME-WAIT, and
 //! clients never run out of source ports.
 
@@ -19,6 +20,9 @@ use tokio::sync::oneshot;
 
 /// TCP ports of a server unless others are asked for: Exchange's, RDP's, and one for port mapping.
 pub const TCP_PORTS: [u16; 9] = [25, 80, 443, 465, 587, 717, 2525, 3389, 8080];
+
+/// The port on which it is a remote desktop.
+pub const RDP_PORT: u16 = 3389;
 
 /// UDP ports of a server unless others are asked for.
 pub const UDP_PORTS: [u16; 2] = [53, 443];
@@ -166,7 +170,9 @@ async fn accept(listener: TcpListener, name: String, port: u16, counters: Arc<Co
             let (read, write) = stream.split();
             let read = BufReader::new(read);
             // How a connection ends is the client's observation.
-            let _ = if is_http(port) {
+            let _ = if port == RDP_PORT {
+                serve_rdp(read, write).await
+            } else if is_http(port) {
                 serve_http(read, write, &greeting).await
             } else {
                 serve_lines(read, write, &greeting).await
@@ -219,6 +225,25 @@ async fn serve_http(
             }
         }
     }
+    Ok(())
+}
+
+/// Confirms an X.224 connection request and chooses TLS (MS-RDPBCGR 2.2.1.2).
+async fn serve_rdp(
+    mut read: impl AsyncBufReadExt + Unpin,
+    mut write: impl AsyncWrite + Unpin,
+) -> std::io::Result<()> {
+    const CONNECTION_REQUEST: u8 = 0xe0;
+    const CONFIRM: &[u8] = b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0\x01\0\0\0";
+    let mut head = [0; 6];
+    read.read_exact(&mut head).await?;
+    let [3, _, high, low, _, CONNECTION_REQUEST] = head else {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    };
+    let rest = u64::from(u16::from_be_bytes([high, low])).saturating_sub(head.len() as u64);
+    tokio::io::copy(&mut (&mut read).take(rest), &mut tokio::io::sink()).await?;
+    write.write_all(CONFIRM).await?;
+    tokio::io::copy(&mut read, &mut tokio::io::sink()).await?;
     Ok(())
 }
 

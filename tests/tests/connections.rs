@@ -58,7 +58,7 @@ impl Busy {
         let mail = hold(VIP, 25, "198.51.100.1", 8)?;
         let mail6 = hold(VIP6, 25, "2001:db8:1::1", 6)?;
         let web = hold(VIP, 443, "203.0.113.2", 8)?;
-        let admin = hold("192.168.1.36".parse()?, 3389, "203.0.113.3", 5)?;
+        let admin = hold("192.168.1.36".parse()?, 2525, "203.0.113.3", 5)?;
         let over = Target::new((VIP, 25).into()).from(lab::addresses(&["203.0.113.1"])?);
         assert_eq!(lab.client().visit(&over, 4)?.made(), 4);
         let busy = Self { lab, director, _servers, mail, mail6, web, admin };

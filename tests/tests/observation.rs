@@ -42,7 +42,7 @@ fn status_and_metrics_show_the_traffic() {
         assert_eq!(client.visit(&Target::ports(VIP, &[25, 80]), 40)?.made(), 40);
         assert_eq!(client.visit(&Target::ports(VIP6, &[25, 80]), 8)?.made(), 8);
         let hold = client.hold(&Target::new((VIP, 25).into()), 8)?;
-        client.visit(&Target::new("192.168.1.36:3389".parse()?), 5)?;
+        client.visit(&Target::new("192.168.1.36:2525".parse()?), 5)?;
 
         let field = |server: &str, field: &str| {
             director.server("exchange", server).ok().and_then(|server| server["traffic"][field].as_u64())
