@@ -1,8 +1,10 @@
 //! What is tried on a target, as plain data.
 
+pub mod dns;
 mod http;
 mod pattern;
 
+pub use dns::Dns;
 pub use http::{BodyMatch, Http, HttpVersion, Method, StatusSet};
 pub use pattern::Pattern;
 
@@ -83,20 +85,6 @@ pub struct Rdp {
     pub strict: bool,
     /// User name in the request's routing cookie; `None`: no cookie.
     pub cookie: Option<String>,
-}
-
-/// A question to a DNS server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dns {
-    /// The name that is asked for, as `example.com` or `.`.
-    pub query: String,
-    /// The record type that is asked for, as `A`.
-    pub record: String,
-    /// Response codes that pass, as `NOERROR`; not empty.
-    pub rcodes: Vec<String>,
-    /// One of the answer's records must have this data in the text form of zone files. `None`: any answer will do,
-    /// also an empty one.
-    pub answer: Option<String>,
 }
 
 /// A datagram and what must come back.
