@@ -1,11 +1,14 @@
 //! One attempt on a target. Each kind of probe is a file of its own.
 
 mod connect;
+mod datagram;
+mod excerpt;
 #[cfg(test)]
 pub(crate) mod sample;
 mod tap;
 mod tcp;
 pub mod trace;
+mod udp;
 
 use crate::{Failure, Fault, Kind, Outcome, Passed, Target};
 use tokio::time::{Instant, timeout};
@@ -20,7 +23,7 @@ pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> O
     let start = Instant::now();
     let result = match timeout(target.timeout, probe(target, resources, trace)).await {
         Ok(result) => result,
-        Err(_) => Err(trace.timed_out(target.address, target.timeout)),
+        Err(_) => trace.timed_out(target.address, target.timeout),
     };
     Outcome { result, latency: start.elapsed() }
 }
@@ -28,12 +31,12 @@ pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> O
 async fn probe(target: &Target, _resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {
     match &*target.kind {
         Kind::Tcp => tcp::probe(target, trace).await,
+        Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         kind @ (Kind::Tls(_)
         | Kind::Http(_)
         | Kind::Smtp(_)
         | Kind::Rdp(_)
         | Kind::Dns(_)
-        | Kind::Udp(_)
         | Kind::Icmp
         | Kind::Exec(_)) => Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}"))),
     }

@@ -2,6 +2,7 @@
 
 use crate::target::Origin;
 use crate::{Failure, Fault};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -67,6 +68,18 @@ pub(crate) fn socket(
         })?;
     }
     Ok(socket)
+}
+
+/// Has the kernel report all that ICMP says of the way there, not only that a port is closed (ip(7), `IP_RECVERR`).
+///
+/// # Errors
+/// The kernel does not.
+pub(crate) fn report_errors(socket: &Socket, address: SocketAddr) -> Result<(), Failure> {
+    let set = match address {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true),
+    };
+    set.map_err(|error| local(address, &error.into()))
 }
 
 /// Why nothing can be sent to `address`, in words.

@@ -3,7 +3,7 @@
 //! Always: what the probe waits for and how much of it has come, so that a timeout can say where it struck. On
 //! request also the whole dialogue, for people to read.
 
-use crate::{Failure, Fault};
+use crate::{Failure, Fault, Passed};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +44,10 @@ struct State {
     awaited: Option<&'static str>,
     /// Bytes that have come since it began to wait for that.
     received: usize,
+    /// What is known of why nothing fitting has come.
+    explanation: Option<&'static str>,
+    /// Nothing need come.
+    silence_passes: bool,
     dialogue: Option<Dialogue>,
 }
 
@@ -67,7 +71,14 @@ impl Trace {
     }
 
     fn new(dialogue: Option<Dialogue>) -> Self {
-        Self(Mutex::new(State { start: Instant::now(), awaited: None, received: 0, dialogue }))
+        Self(Mutex::new(State {
+            start: Instant::now(),
+            awaited: None,
+            received: 0,
+            explanation: None,
+            silence_passes: false,
+            dialogue,
+        }))
     }
 
     /// The dialogue so far; empty if it is not kept.
@@ -82,6 +93,16 @@ impl Trace {
         let mut state = self.state();
         state.awaited = Some(what);
         state.received = 0;
+    }
+
+    /// If nothing fitting comes, this is why, as in `what came is the answer to another question`.
+    pub(crate) fn explains_silence(&self, why: &'static str) {
+        self.state().explanation = Some(why);
+    }
+
+    /// From now on the attempt passes if nothing comes until its timeout.
+    pub(crate) fn silence_passes(&self) {
+        self.state().silence_passes = true;
     }
 
     /// Records something worth saying.
@@ -107,12 +128,21 @@ impl Trace {
     }
 
     /// Time ran out.
-    pub(crate) fn timed_out(&self, address: SocketAddr, timeout: Duration) -> Failure {
+    ///
+    /// # Errors
+    /// Something should have come.
+    pub(crate) fn timed_out(&self, address: SocketAddr, timeout: Duration) -> Result<Passed, Failure> {
+        if self.state().silence_passes {
+            self.note(|| format!("nothing came back within {timeout:?}, and nothing need come"));
+            return Ok(Passed::default());
+        }
         let state = self.state();
         let reason = match (state.awaited, state.received) {
-            (None, _) => format!(
-                "no answer from {address} within {timeout:?}: it is off or overloaded, or a firewall drops packets"
-            ),
+            (None, _) => {
+                let address = place(address);
+                let why = state.explanation.unwrap_or("it is off or overloaded, or a firewall drops packets");
+                format!("no answer from {address} within {timeout:?}: {why}")
+            }
             (Some(what), 0) => {
                 format!(
                     "{address} took the connection but was silent: {what} did not come within {timeout:?}"
@@ -122,7 +152,7 @@ impl Trace {
                 format!("{address} is too slow: {what} was incomplete after {timeout:?}, {}", bytes(received))
             }
         };
-        Failure::new(Fault::TimedOut, reason)
+        Err(Failure::new(Fault::TimedOut, reason))
     }
 
     /// The server closed the connection while the probe waited.
@@ -181,6 +211,11 @@ impl State {
     }
 }
 
+/// The address, with its port if it has one.
+pub(crate) fn place(address: SocketAddr) -> String {
+    if address.port() == 0 { address.ip().to_string() } else { address.to_string() }
+}
+
 fn bytes(count: usize) -> String {
     if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }
@@ -196,7 +231,8 @@ mod tests {
     #[test]
     fn a_timeout_says_where_it_struck() {
         let trace = Trace::quiet();
-        let words = |trace: &Trace| trace.timed_out(address(), Duration::from_secs(1)).to_string();
+        let words =
+            |trace: &Trace| trace.timed_out(address(), Duration::from_secs(1)).unwrap_err().to_string();
         assert_eq!(
             words(&trace),
             "no answer from 10.0.1.1:25 within 1s: it is off or overloaded, or a firewall drops packets"
