@@ -81,9 +81,9 @@ pub enum SmtpSecurity {
 /// A connection request to a remote desktop.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rdp {
-    /// A server that refuses the negotiation has failed, also if it is alive and only wants other security.
+    /// The server must agree to TLS or CredSSP: one that is alive but wants other security has failed.
     pub strict: bool,
-    /// User name in the request's routing cookie; `None`: no cookie.
+    /// User name in the request's routing cookie, in printable ASCII and of at most 128 characters; `None`: no cookie.
     pub cookie: Option<String>,
 }
 

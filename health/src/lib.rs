@@ -2,7 +2,7 @@
 //!
 //! [`monitor`] turns outcomes of probes into a verdict (rise, fall, reason in words) and [`schedule`] says which
 //! target is probed when; both take `now` and touch neither socket nor clock. [`probe`] makes one attempt, a file
-//! for each kind; [`prober`] joins the three at the edge and publishes verdicts.
+//! for each kind, with what [`protocol`] knows of the servers' languages; [`prober`] joins the three at the edge and publishes verdicts.
 //!
 //! The crate knows targets only: which server of which service stands behind one, and what a verdict is good
 //! for, is decided by who asks. A probe that cannot decide has failed.
@@ -16,6 +16,7 @@ mod outcome;
 pub mod probe;
 #[cfg(feature = "probe")]
 pub mod prober;
+pub mod protocol;
 pub mod schedule;
 mod target;
 

@@ -3,6 +3,8 @@
 mod connect;
 mod datagram;
 mod excerpt;
+mod farewell;
+mod rdp;
 #[cfg(test)]
 pub(crate) mod sample;
 mod tap;
@@ -32,12 +34,9 @@ async fn probe(target: &Target, _resources: &Resources, trace: &Trace) -> Result
     match &*target.kind {
         Kind::Tcp => tcp::probe(target, trace).await,
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
-        kind @ (Kind::Tls(_)
-        | Kind::Http(_)
-        | Kind::Smtp(_)
-        | Kind::Rdp(_)
-        | Kind::Dns(_)
-        | Kind::Icmp
-        | Kind::Exec(_)) => Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}"))),
+        Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
+        kind @ (Kind::Tls(_) | Kind::Http(_) | Kind::Smtp(_) | Kind::Dns(_) | Kind::Icmp | Kind::Exec(_)) => {
+            Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
+        }
     }
 }

@@ -1,0 +1,34 @@
+//! Leaving in order, for servers that log what is cut off.
+
+use crate::Target;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+/// Longest time for leaving.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// So often the server's last words are read, in pieces of 512 bytes at most.
+const READS: usize = 16;
+
+/// Says `words`, ends its own side of the connection and waits shortly for the server to end the other. What comes
+/// of it is no matter: the attempt, which began at `start`, has its outcome, and half of the time that is left to it
+/// stays untouched.
+pub(crate) async fn farewell<S>(stream: &mut S, words: &[u8], target: &Target, start: Instant)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let left = target.timeout.saturating_sub(start.elapsed());
+    let leave = async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut last_words = [0; 512];
+        for _ in 0..READS {
+            if stream.read(&mut last_words).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let _ = timeout(PATIENCE.min(left / 2), leave).await;
+}
