@@ -21,7 +21,7 @@ pub mod schedule;
 mod target;
 
 pub use kind::Kind;
-pub use monitor::{Monitor, Policy, Start, State, Transition, Verdict};
+pub use monitor::{Monitor, Policy, Start, State, Verdict};
 pub use outcome::{Failure, Fault, Outcome, Passed};
 #[cfg(feature = "probe")]
 pub use prober::{Limits, Verdicts};

@@ -4,18 +4,29 @@
 //!            fall failures in a row
 //!      Up  -------------------------->  Down
 //!          <--------------------------
-//!            rise successes in a row
+//!            rise successes in a row, and its time if it is damped
 //! ```
 //! A monitor starts in the state its policy names. One that starts [`Start::Down`] comes up with the first
 //! success, unless `fall` failures came before. One that starts [`Start::Unknown`] is decided by its first attempt.
+//!
+//! Beside the state, [`slow`](Verdict::slow) turns by the same counts, and a target that goes down too often is
+//! [damped](Damping).
+
+mod damping;
+mod history;
+mod reason;
+mod slowness;
+#[cfg(test)]
+mod tests;
+
+pub use damping::{Damping, MOST_CHANGES};
+pub use history::{Attempt, HISTORY, Latencies};
 
 use crate::{Failure, Fault, Outcome, Passed};
-use std::collections::VecDeque;
+use damping::Falls;
+use slowness::Slowness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// So many of the last attempts are kept.
-pub const HISTORY: usize = 20;
 
 /// How outcomes make a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,21 +37,11 @@ pub struct Policy {
     pub fall: u32,
     /// What it is before its first verdict.
     pub start: Start,
-    /// A success that takes longer is slow; `None`: none is.
+    /// A success that takes longer is slow; `None`: none is. `fall` slow ones in a row make the target slow, `rise`
+    /// quick ones no longer.
     pub slow: Option<Duration>,
     /// What is done about a target that goes up and down; `None`: nothing.
     pub damping: Option<Damping>,
-}
-
-/// A target that went down too often stays down until it has proved itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damping {
-    /// So many times down ...
-    pub changes: u32,
-    /// ... within this time are too often;
-    pub within: Duration,
-    /// then it must pass without a failure for so long to come up.
-    pub hold: Duration,
 }
 
 /// What a target is before its first verdict.
@@ -65,15 +66,6 @@ pub enum State {
     Unknown,
 }
 
-/// A change of the verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transition {
-    /// It works again.
-    Up,
-    /// It no longer works.
-    Down,
-}
-
 /// What is known of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -83,9 +75,9 @@ pub struct Verdict {
     pub reason: Arc<str>,
     /// What failed last; `None`: the last attempt passed, or there was none.
     pub fault: Option<Fault>,
-    /// Something to look at though it passes, in words.
+    /// Something to look at though it passes, in words: of the last attempt that passed since it was down.
     pub note: Option<Arc<str>>,
-    /// The weight that the target asks for.
+    /// The weight that the target asks for: with the last attempt that passed since it was down.
     pub weight: Option<u8>,
     /// It passes, but slowly.
     pub slow: bool,
@@ -103,20 +95,17 @@ pub struct Verdict {
     pub history: Arc<[Attempt]>,
 }
 
-/// An attempt of the past.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// When it ended.
-    pub at: Instant,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
 impl Verdict {
     /// True if the target may be used.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// How long attempts take; `None` if none of the history passed.
+    #[must_use]
+    pub fn latencies(&self) -> Option<Latencies> {
+        Latencies::of(&self.history)
     }
 }
 
@@ -130,7 +119,11 @@ pub struct Monitor {
     decided: bool,
     /// Outcomes in a row that speak against `state`.
     against: u32,
-    history: VecDeque<Attempt>,
+    /// Of the last success since the target was down: one failure does not make it forgotten.
+    passed: Option<Passed>,
+    slowness: Slowness,
+    falls: Falls,
+    history: Arc<[Attempt]>,
     attempts: u64,
     failures: u64,
 }
@@ -149,90 +142,119 @@ impl Monitor {
             since: now,
             decided: false,
             against: 0,
-            history: VecDeque::new(),
+            passed: None,
+            slowness: Slowness::default(),
+            falls: Falls::default(),
+            history: Arc::default(),
             attempts: 0,
             failures: 0,
         }
     }
 
-    /// The same target under another policy, or probed otherwise: the verdict and the totals stay, counting
-    /// towards the next verdict starts anew.
-    #[must_use]
-    pub fn restarted(self, policy: Policy) -> Self {
-        if self.history.is_empty() {
-            return Self::new(policy, self.since);
+    /// From now on another policy holds. What has been counted so far counts by it too, the verdict turns with the
+    /// next outcome at the earliest.
+    pub fn set_policy(&mut self, policy: Policy) {
+        if self.attempts == 0 {
+            *self = Self::new(policy, self.since);
+            return;
         }
-        Self { policy, against: 0, ..self }
+        self.policy = policy;
+        if policy.slow.is_none() {
+            self.slowness = Slowness::default();
+        }
+        if policy.damping.is_none() {
+            self.falls = Falls::default();
+        }
     }
 
-    /// Takes in the outcome of an attempt; says if the verdict changed by it.
-    pub fn observe(&mut self, outcome: Outcome, now: Instant) -> Option<Transition> {
-        let passed = outcome.result.is_ok();
-        self.attempts = self.attempts.saturating_add(1);
-        self.failures = self.failures.saturating_add(u64::from(!passed));
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(Attempt { at: now, outcome });
-
-        let confirmed = match self.state {
-            State::Up => passed,
-            State::Down => !passed,
-            State::Unknown => false,
-        };
-        self.against = if confirmed { 0 } else { self.against.saturating_add(1) };
-        if confirmed {
-            self.decided |= passed || self.failures >= u64::from(self.policy.fall.max(1));
-            return None;
-        }
-        if self.against < self.needed() {
-            return None;
-        }
-        self.state = if passed { State::Up } else { State::Down };
-        self.since = now;
-        self.decided = true;
+    /// The target is probed otherwise from now on: the verdict and the totals stay, counting towards the next
+    /// verdict starts anew.
+    pub fn restart(&mut self) {
         self.against = 0;
-        Some(if passed { Transition::Up } else { Transition::Down })
+        self.falls.not_passing();
+        self.slowness.restart();
+    }
+
+    /// Takes in the outcome of an attempt; true if the target is to be used otherwise for it: its state, its slowness or
+    /// the weight that it asks for changed.
+    pub fn observe(&mut self, mut outcome: Outcome, now: Instant) -> bool {
+        let before = (self.state, self.slowness.is_slow(), self.weight());
+        history::share_words(&mut outcome, &self.history);
+        self.attempts = self.attempts.saturating_add(1);
+        match &outcome.result {
+            Ok(passed) => {
+                self.passed = Some(passed.clone());
+                self.falls.passing(now);
+                if let Some(limit) = self.policy.slow {
+                    self.slowness.observe(outcome.latency > limit, self.policy.rise, self.policy.fall);
+                }
+            }
+            Err(_) => {
+                self.failures = self.failures.saturating_add(1);
+                self.falls.not_passing();
+            }
+        }
+        self.turn(outcome.result.is_ok(), now);
+        if self.state != State::Up && outcome.result.is_err() {
+            self.passed = None;
+        }
+        history::push(&mut self.history, Attempt { at: now, outcome });
+        before != (self.state, self.slowness.is_slow(), self.weight())
     }
 
     /// What is known now.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let last = self.last();
-        let passed = last.and_then(|last| last.result.as_ref().ok());
+        let last = self.history.last().map(|attempt| &attempt.outcome);
         Verdict {
             state: self.state,
             reason: self.reason(),
             fault: last.and_then(|last| last.result.as_ref().err()).map(|failure| failure.fault),
-            note: passed.and_then(|passed| passed.note.clone()),
-            weight: passed.and_then(|passed| passed.weight),
-            slow: false,
-            damped: false,
+            note: self.passed.as_ref().and_then(|passed| passed.note.clone()),
+            weight: self.weight(),
+            slow: self.is_up() && self.slowness.is_slow(),
+            damped: !self.is_up() && self.falls.are_too_many(),
             latency: last.map(|last| last.latency),
             attempts: self.attempts,
             failures: self.failures,
             since: self.since,
-            history: self.history.iter().cloned().collect(),
+            history: Arc::clone(&self.history),
         }
     }
 
-    fn last(&self) -> Option<&Outcome> {
-        self.history.back().map(|attempt| &attempt.outcome)
+    /// True if the target may be used.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
     }
 
-    fn reason(&self) -> Arc<str> {
-        let Some(last) = self.last() else { return "not probed yet".into() };
-        let (against, needed) = (self.against, self.needed());
-        match (&last.result, self.state) {
-            (Ok(Passed { .. }), State::Up) => "passed".into(),
-            (Ok(Passed { .. }), State::Down | State::Unknown) => {
-                format!("passed {against} of the {needed} times that bring it up").into()
-            }
-            (Err(Failure { reason, .. }), State::Up) => {
-                format!("failed {against} of the {needed} times that take it down: {reason}").into()
-            }
-            (Err(failure), State::Down | State::Unknown) => Arc::clone(&failure.reason),
+    fn weight(&self) -> Option<u8> {
+        self.passed.as_ref().and_then(|passed| passed.weight)
+    }
+
+    fn turn(&mut self, passed: bool, now: Instant) {
+        let confirmed = match self.state {
+            State::Up => passed,
+            State::Down => !passed,
+            State::Unknown => false,
+        };
+        if confirmed {
+            self.against = 0;
+            self.decided |= passed || self.failures >= u64::from(self.policy.fall.max(1));
+            return;
         }
+        self.against = self.against.saturating_add(1);
+        if self.against < self.needed() || (passed && !self.remaining(now).is_zero()) {
+            return;
+        }
+        match (self.state, self.policy.damping) {
+            (State::Up, Some(damping)) => self.falls.fell(damping, now),
+            _ => self.falls.forgive(),
+        }
+        self.state = if passed { State::Up } else { State::Down };
+        self.since = now;
+        self.decided = true;
+        self.against = 0;
     }
 
     /// Outcomes against the verdict that turn it.
@@ -243,112 +265,9 @@ impl Monitor {
             (State::Down, false) | (State::Unknown, _) => 1,
         }
     }
-}
 
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "any moment will do to start from")]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn policy(rise: u32, fall: u32, start: Start) -> Policy {
-        Policy { rise, fall, start, slow: None, damping: None }
-    }
-
-    fn outcome(passed: bool) -> Outcome {
-        Outcome {
-            result: if passed {
-                Ok(Passed::default())
-            } else {
-                Err(Failure::new(Fault::Refused, "connection refused"))
-            },
-            latency: Duration::from_micros(7),
-        }
-    }
-
-    /// A policy, and outcomes in order.
-    fn runs() -> impl Strategy<Value = (Policy, Vec<bool>)> {
-        let start = prop_oneof![Just(Start::Up), Just(Start::Down)];
-        let policy = (0..5_u32, 0..5_u32, start).prop_map(|(rise, fall, start)| policy(rise, fall, start));
-        (policy, prop::collection::vec(prop::bool::weighted(0.5), 0..60))
-    }
-
-    /// The last `count` outcomes are all `wanted`.
-    fn ends_with(outcomes: &[bool], count: u32, wanted: bool) -> bool {
-        let count = count.max(1) as usize;
-        outcomes.len() >= count && outcomes[outcomes.len() - count..].iter().all(|&passed| passed == wanted)
-    }
-
-    proptest! {
-        #[test]
-        fn goes_down_after_fall_failures_and_up_after_rise_successes((policy, outcomes) in runs()) {
-            let now = Instant::now();
-            let mut monitor = Monitor::new(policy, now);
-            let mut up = policy.start == Start::Up;
-            let mut decided = false;
-            for count in 1..=outcomes.len() {
-                let seen = &outcomes[..count];
-                let passed = seen[count - 1];
-                let at = now + Duration::from_secs(count as u64);
-                let transition = monitor.observe(outcome(passed), at);
-
-                let rise = if decided { policy.rise } else { 1 };
-                let turned = if up { ends_with(seen, policy.fall, false) } else { ends_with(seen, rise, true) };
-                decided |= turned || up || ends_with(seen, policy.fall, false);
-                up ^= turned;
-                prop_assert_eq!(transition, turned.then_some(if up { Transition::Up } else { Transition::Down }));
-
-                let verdict = monitor.verdict();
-                prop_assert_eq!(verdict.is_up(), up);
-                prop_assert_eq!(verdict.attempts, count as u64);
-                prop_assert_eq!(verdict.failures, seen.iter().filter(|passed| !**passed).count() as u64);
-                if turned {
-                    prop_assert_eq!(verdict.since, at);
-                }
-                if !up && !passed {
-                    prop_assert_eq!(&*verdict.reason, "connection refused");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn tells_how_far_it_is_in_words() {
-        let policy = policy(2, 3, Start::Up);
-        let now = Instant::now();
-        let mut monitor = Monitor::new(policy, now);
-        let mut reason_after = |passed| {
-            monitor.observe(outcome(passed), now);
-            monitor.verdict().reason.to_string()
-        };
-        assert_eq!(reason_after(true), "passed");
-        assert_eq!(reason_after(false), "failed 1 of the 3 times that take it down: connection refused");
-        reason_after(false);
-        assert_eq!(reason_after(false), "connection refused");
-        assert_eq!(reason_after(true), "passed 1 of the 2 times that bring it up");
-        assert_eq!(reason_after(true), "passed");
-        assert_eq!(&*Monitor::new(policy, now).verdict().reason, "not probed yet");
-    }
-
-    #[test]
-    fn counters_stop_at_their_ends() {
-        let now = Instant::now();
-        let policy = policy(1, u32::MAX, Start::Up);
-        let mut monitor = Monitor::new(policy, now);
-        (monitor.attempts, monitor.failures, monitor.against) = (u64::MAX, u64::MAX, u32::MAX - 1);
-        assert_eq!(monitor.observe(outcome(false), now), Some(Transition::Down));
-        assert_eq!((monitor.verdict().attempts, monitor.verdict().failures), (u64::MAX, u64::MAX));
-    }
-
-    #[test]
-    fn a_restarted_monitor_keeps_its_verdict_and_totals() {
-        let now = Instant::now();
-        let mut monitor = Monitor::new(policy(2, 1, Start::Up), now);
-        monitor.observe(outcome(false), now);
-        let mut monitor = monitor.restarted(policy(2, 5, Start::Up));
-        assert!(!monitor.verdict().is_up());
-        assert_eq!(monitor.verdict().attempts, 1);
-        assert_eq!(monitor.observe(outcome(true), now), None);
-        assert_eq!(monitor.observe(outcome(true), now), Some(Transition::Up));
+    /// For so long it must still pass because it is damped.
+    fn remaining(&self, now: Instant) -> Duration {
+        self.policy.damping.map_or(Duration::ZERO, |damping| self.falls.remaining(damping, now))
     }
 }

@@ -1,17 +1,17 @@
 //! Which target is probed when.
 //!
-//! Attempts of a target start `interval` apart; the first starts at a moment drawn from the target's name and a
-//! seed, within `min(interval, 1 s)`, so that targets don't fire together. A target has at most one attempt under
-//! way: one that overruns its interval starts again as soon as it ends. All have a place of their own, so a
-//! slow target delays no other, unless `limit` attempts are under way; then whoever waits longest is next.
+//! Attempts of a target start its pace's `interval` apart, or `retry` after one that did not go well. The first starts
+//! at a moment drawn from the target's name and a seed, within `jitter`, so that targets don't fire together. A target
+//! has at most one attempt under way: one that overruns its time starts again as soon as it ends. All have a place
+//! of their own, so a slow target delays no other, unless `limit` attempts are under way; then whoever waits longest is
+//! next.
 
-use crate::TargetId;
+use crate::{Pace, TargetId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-const LATEST_FIRST: Duration = Duration::from_secs(1);
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Attempts to come. Every target that [`Self::start`] gives out must be given back to [`Self::finish`] or
 /// removed.
@@ -26,9 +26,25 @@ pub struct Schedule {
 
 #[derive(Debug)]
 struct Turn {
-    interval: Duration,
-    /// Start of the next attempt.
-    due: Instant,
+    pace: Pace,
+    /// The last attempt went well, or there was none yet.
+    well: bool,
+    /// What the next attempt is counted from: when the last one should have started; `None` before the first.
+    last: Option<Instant>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    /// The next attempt starts then.
+    Due(Instant),
+    /// One is under way.
+    Started {
+        /// When it should have started.
+        due: Instant,
+        /// When it did.
+        at: Instant,
+    },
 }
 
 impl Schedule {
@@ -39,18 +55,30 @@ impl Schedule {
     }
 
     /// Adds a target, or starts one anew.
-    pub fn insert(&mut self, id: TargetId, interval: Duration, now: Instant) {
+    pub fn insert(&mut self, id: TargetId, pace: Pace, now: Instant) {
         self.remove(&id);
-        let interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
-        let due = now + self.jitter(&id, interval.min(LATEST_FIRST));
+        let due = now + self.draw(&id, pace.jitter.min(LONGEST));
         self.waiting.insert((due, id.clone()));
-        self.turns.insert(id, Turn { interval, due });
+        self.turns.insert(id, Turn { pace, well: true, last: None, progress: Progress::Due(due) });
+    }
+
+    /// Changes the pace of a target, which goes on in step: its next attempt starts within its new interval, at the
+    /// same moment of it as before, so that many targets that change together don't fire together.
+    pub fn set_pace(&mut self, id: &TargetId, pace: Pace, now: Instant) {
+        let Some(turn) = self.turns.get_mut(id) else { return };
+        turn.pace = pace;
+        let Progress::Due(before) = turn.progress else { return };
+        let period = turn.period();
+        let due = in_step(turn.last.map_or(before, |last| last + period), period, now);
+        turn.progress = Progress::Due(due);
+        self.waiting.remove(&(before, id.clone()));
+        self.waiting.insert((due, id.clone()));
     }
 
     /// Forgets a target, also one with an attempt under way.
     pub fn remove(&mut self, id: &TargetId) {
-        if let Some(turn) = self.turns.remove(id) {
-            self.waiting.remove(&(turn.due, id.clone()));
+        if let Some(Turn { progress: Progress::Due(due), .. }) = self.turns.remove(id) {
+            self.waiting.remove(&(due, id.clone()));
         }
     }
 
@@ -62,17 +90,21 @@ impl Schedule {
         }
         let (due, id) = self.waiting.pop_first()?;
         let turn = self.turns.get_mut(&id)?;
-        // Counted from when it was due, so that lateness does not add up; turns that were missed are left out.
-        let next = due + turn.interval;
-        turn.due = if next > now { next } else { now + turn.interval };
+        turn.progress = Progress::Started { due, at: now };
         Some(id)
     }
 
-    /// The attempt of a target has ended.
-    pub fn finish(&mut self, id: &TargetId) {
-        if let Some(turn) = self.turns.get(id) {
-            self.waiting.insert((turn.due, id.clone()));
-        }
+    /// The attempt of a target has ended: `well`, or it is to be made again after the time for that.
+    pub fn finish(&mut self, id: &TargetId, well: bool) {
+        let Some(turn) = self.turns.get_mut(id) else { return };
+        let Progress::Started { due, at } = turn.progress else { return };
+        turn.well = well;
+        // Counted from when it was due, so that lateness does not add up; turns that were missed are left out.
+        let from = if due + turn.period() > at { due } else { at };
+        let next = from + turn.period();
+        turn.last = Some(from);
+        turn.progress = Progress::Due(next);
+        self.waiting.insert((next, id.clone()));
     }
 
     /// When the next attempt is due; `None` if nothing is until an attempt ends.
@@ -85,11 +117,33 @@ impl Schedule {
         self.turns.len().saturating_sub(self.waiting.len()) >= self.limit
     }
 
-    fn jitter(&self, id: &TargetId, below: Duration) -> Duration {
+    fn draw(&self, id: &TargetId, below: Duration) -> Duration {
         let hash = id.as_str().bytes().fold(self.seed, |hash, byte| mix(hash ^ u64::from(byte)));
-        let nanos = u64::try_from(below.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(hash % nanos.max(1))
+        Duration::from_nanos(hash % nanos(below).max(1))
     }
+}
+
+impl Turn {
+    /// From one start to the next.
+    fn period(&self) -> Duration {
+        let period = if self.well { self.pace.interval } else { self.pace.retry };
+        period.clamp(SHORTEST, LONGEST)
+    }
+}
+
+/// The moment within a period from `now` that is a whole number of periods from `due`; `due` itself if it is one.
+fn in_step(due: Instant, period: Duration, now: Instant) -> Instant {
+    let period = nanos(period).max(1);
+    let ahead = match due.checked_duration_since(now) {
+        Some(ahead) if nanos(ahead) <= period => return due,
+        Some(ahead) => nanos(ahead) % period,
+        None => period - nanos(now.saturating_duration_since(due)) % period,
+    };
+    now + Duration::from_nanos(ahead)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A bijection that spreads its input over all bits (the finalizer of SplitMix64).
@@ -101,119 +155,4 @@ fn mix(value: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "any moment will do to start from")]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn id(number: usize) -> TargetId {
-        TargetId::new(&format!("server{number}/tcp"))
-    }
-
-    /// Starts of each target until `end`, if attempts last as `duration` says.
-    fn run(
-        schedule: &mut Schedule,
-        mut now: Instant,
-        end: Instant,
-        duration: impl Fn(&TargetId) -> Duration,
-    ) -> BTreeMap<TargetId, Vec<Instant>> {
-        let mut starts: BTreeMap<TargetId, Vec<Instant>> = BTreeMap::new();
-        let mut ends: BTreeSet<(Instant, TargetId)> = BTreeSet::new();
-        while now < end {
-            while ends.first().is_some_and(|(at, _)| *at <= now) {
-                schedule.finish(&ends.pop_first().unwrap().1);
-            }
-            while let Some(id) = schedule.start(now) {
-                starts.entry(id.clone()).or_default().push(now);
-                ends.insert((now + duration(&id), id));
-            }
-            let next_end = ends.first().map(|(at, _)| *at);
-            now = [schedule.wakeup(), next_end].into_iter().flatten().min().unwrap();
-        }
-        starts
-    }
-
-    proptest! {
-        #[test]
-        fn starts_are_an_interval_apart_whatever_others_do(
-            seed in any::<u64>(),
-            intervals in prop::collection::vec(1_u32..3000, 1..20),
-            slow in 0_usize..20,
-        ) {
-            let now = Instant::now();
-            let mut schedule = Schedule::new(seed, 100);
-            for (number, interval) in intervals.iter().enumerate() {
-                schedule.insert(id(number), MS * *interval, now);
-            }
-            let starts = run(&mut schedule, now, now + MS * 5000, |target| {
-                if *target == id(slow) { MS * 10_000 } else { MS / 2 }
-            });
-            for (number, interval) in intervals.iter().enumerate() {
-                let starts = &starts[&id(number)];
-                prop_assert!(starts[0] - now < (MS * *interval).min(MS * 1000));
-                if number == slow {
-                    prop_assert_eq!(starts.len(), 1);
-                    continue;
-                }
-                prop_assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == MS * *interval));
-                prop_assert!(*starts.last().unwrap() + MS * *interval >= now + MS * 5000);
-            }
-        }
-
-        #[test]
-        fn never_more_than_the_limit_at_a_time_and_nobody_starves(seed in any::<u64>(), limit in 1_usize..5) {
-            let now = Instant::now();
-            let mut schedule = Schedule::new(seed, limit);
-            for number in 0..10 {
-                schedule.insert(id(number), MS * 100, now);
-            }
-            let starts = run(&mut schedule, now, now + MS * 10_000, |_| MS * 100);
-            let mut all: Vec<Instant> = starts.values().flatten().copied().collect();
-            all.sort();
-            prop_assert!(all.windows(limit + 1).all(|some| some[limit] - some[0] >= MS * 100));
-            let counts: Vec<usize> = starts.values().map(Vec::len).collect();
-            prop_assert_eq!(counts.len(), 10);
-            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{:?}", counts);
-        }
-    }
-
-    #[test]
-    fn first_starts_are_spread() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(1, 1000);
-        (0..100).for_each(|number| schedule.insert(id(number), MS * 5000, now));
-        let mut per_tenth = [0; 10];
-        for (due, _) in &schedule.waiting {
-            per_tenth[((*due - now).as_millis() / 100) as usize] += 1;
-        }
-        assert!(per_tenth.iter().all(|count| (1..=25).contains(count)), "{per_tenth:?}");
-    }
-
-    #[test]
-    fn missed_turns_are_left_out() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(1, 1);
-        schedule.insert(id(0), MS * 100, now);
-        let late = now + MS * 10_050;
-        assert_eq!(schedule.start(late), Some(id(0)));
-        schedule.finish(&id(0));
-        assert_eq!(schedule.start(late), None);
-        assert!(schedule.wakeup().unwrap() > late);
-    }
-
-    #[test]
-    fn a_removed_target_gives_its_place_back() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(1, 1);
-        schedule.insert(id(0), MS, now);
-        schedule.insert(id(1), MS, now);
-        let first = schedule.start(now + MS).unwrap();
-        assert_eq!(schedule.start(now + MS), None);
-        schedule.remove(&first);
-        schedule.finish(&first);
-        assert_ne!(schedule.start(now + MS), None);
-        assert_eq!(schedule.turns.len(), 1);
-    }
-}
+mod tests;

@@ -208,6 +208,86 @@ async fn what_came_of_the_old_address_does_not_count_for_the_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_pace_keeps_counts_and_comes_in_time() {
+    let farm = Farm::default();
+    farm.kill(1);
+    let slow = Target { pace: every(SECOND * 60), ..target(1) };
+    let (sender, receiver) = watch::channel(targets([("a", slow.clone())]));
+    let mut verdicts = farm.probe(receiver);
+    until(&mut verdicts, "a", |verdict| verdict.attempts == 2).await;
+    tokio::time::sleep(SECOND * 20).await;
+
+    // As when a Backup that probes seldom becomes Active: the third failure comes within the new interval.
+    let changed = Instant::now();
+    let start = Policy { start: Start::Down, ..slow.policy };
+    sender.send(targets([("a", Target { pace: every(SECOND * 2), policy: start, ..slow })])).unwrap();
+    let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
+    assert_eq!(verdict.attempts, 3);
+    assert!(changed.elapsed() <= SECOND * 2 + COARSE, "{:?}", changed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_after_the_time_for_that() {
+    let farm = Farm::default();
+    farm.kill(1);
+    let patient = Target { pace: Pace { retry: SECOND / 5, ..every(SECOND * 30) }, ..target(1) };
+    let (_sender, receiver) = watch::channel(targets([("a", patient)]));
+    let mut verdicts = farm.probe(receiver);
+    let down = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
+    let ended: Vec<_> = down.history.iter().map(|attempt| attempt.at).collect();
+    assert!(ended.windows(2).all(|pair| pair[1] - pair[0] <= SECOND / 5 + COARSE), "{ended:?}");
+
+    farm.repair(1);
+    let repaired = Instant::now();
+    until(&mut verdicts, "a", |verdict| verdict.is_up()).await;
+    assert!(repaired.elapsed() <= SECOND * 2 / 5 + COARSE, "{:?}", repaired.elapsed());
+    let attempts = verdicts.borrow()[&id("a")].attempts;
+    tokio::time::sleep(SECOND * 29).await;
+    assert!(verdicts.borrow()[&id("a")].attempts <= attempts + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_verdicts_on_what_was_probed_are_made_anew() {
+    let seldom = Target { pace: Pace { jitter: Duration::ZERO, ..every(SECOND * 3600) }, ..target(1) };
+    let (_sender, receiver) = watch::channel(targets([("seldom", seldom), ("often", target(2))]));
+    let mut verdicts = Farm::default().probe(receiver);
+    let seldom = until(&mut verdicts, "seldom", |verdict| verdict.attempts == 1).await;
+    until(&mut verdicts, "often", |verdict| verdict.attempts == 5).await;
+    assert!(Arc::ptr_eq(&seldom, &verdicts.borrow()[&id("seldom")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_that_changes_is_published_in_few_steps() {
+    // Each attempt turns its verdict.
+    let farm = Farm::default();
+    let touchy = |port: u16| Target {
+        pace: Pace { jitter: SECOND, ..every(Duration::from_millis(2)) },
+        policy: Policy { rise: 1, fall: 1, ..target(port).policy },
+        ..target(port)
+    };
+    let all = (1..50).map(|port| (id(&format!("{port}")), touchy(port))).collect();
+    let (_sender, receiver) = watch::channel(Arc::new(all));
+    let mut verdicts = farm.probe(receiver);
+    let flapping = async {
+        loop {
+            (1..50).for_each(|port| farm.kill(port));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            (1..50).for_each(|port| farm.repair(port));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let mut published = 0;
+    let counting = async {
+        while verdicts.changed().await.is_ok() {
+            published += 1;
+        }
+    };
+    let both = async { tokio::join!(flapping, counting) };
+    assert!(tokio::time::timeout(SECOND * 2, both).await.is_err());
+    assert!((100..=220).contains(&published), "{published}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_breaks_is_a_failure() {
     let (_sender, receiver) = watch::channel(targets([("a", target(1))]));
     let broken = |_: Target| async { panic!("on purpose") };
