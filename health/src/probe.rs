@@ -9,6 +9,7 @@ mod rdp;
 pub(crate) mod sample;
 mod tap;
 mod tcp;
+mod tls;
 pub mod trace;
 mod udp;
 
@@ -18,7 +19,9 @@ use trace::Trace;
 
 /// What attempts share.
 #[derive(Debug, Default)]
-pub struct Resources {}
+pub struct Resources {
+    tls: tls::Configurations,
+}
 
 /// Makes one attempt, no longer than the target's timeout.
 pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> Outcome {
@@ -30,12 +33,13 @@ pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> O
     Outcome { result, latency: start.elapsed() }
 }
 
-async fn probe(target: &Target, _resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {
+async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {
     match &*target.kind {
         Kind::Tcp => tcp::probe(target, trace).await,
+        Kind::Tls(tls) => tls::probe(target, tls, resources, trace).await,
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
-        kind @ (Kind::Tls(_) | Kind::Http(_) | Kind::Smtp(_) | Kind::Dns(_) | Kind::Icmp | Kind::Exec(_)) => {
+        kind @ (Kind::Http(_) | Kind::Smtp(_) | Kind::Dns(_) | Kind::Icmp | Kind::Exec(_)) => {
             Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
         }
     }
