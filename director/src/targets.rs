@@ -24,7 +24,7 @@ pub fn targets(model: &Model, node: &Node, remembered: &LastVerdicts) -> BTreeMa
     for service in model.services.values() {
         for server in service.servers.values() {
             for probe in probes(model, server) {
-                let Some(address) = address(service, server, probe) else { continue };
+                let Some(address) = probe.destination(service, server) else { continue };
                 let id = target_id(probe, address);
                 let start = match remembered.get(id.as_str()) {
                     Some(true) => Start::Up,
@@ -68,7 +68,7 @@ pub fn verdicts_of<'a>(
     verdicts: &'a VerdictMap,
 ) -> impl Iterator<Item = (&'a str, &'a Verdict)> {
     probes(model, server).filter_map(move |probe| {
-        let id = target_id(probe, address(service, server, probe)?);
+        let id = target_id(probe, probe.destination(service, server)?);
         Some((probe.name.as_str(), verdicts.get(&id)?.as_ref()))
     })
 }
@@ -82,16 +82,6 @@ pub fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts
 
 fn probes<'a>(model: &'a Model, server: &'a RealServer) -> impl Iterator<Item = &'a ProbeSpec> {
     server.checks.probes.iter().filter_map(|name| model.probes.get(name))
-}
-
-/// Where a probe of a server goes: the server's own address unless the probe names another.
-fn address(service: &Service, server: &RealServer, probe: &ProbeSpec) -> Option<SocketAddr> {
-    let port = match probe.port {
-        Some(port) => port,
-        None => server.ports.map(service.ports.first()?.first),
-    };
-    let address = probe.address.or_else(|| server.addresses.first().copied())?;
-    Some(SocketAddr::new(address, port))
 }
 
 /// The address that a probe leaves from, of the family of where it goes; `None`: where the routes say.

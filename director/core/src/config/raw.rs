@@ -7,7 +7,9 @@ mod service;
 mod settings;
 
 pub(super) use pool::{Climb, Ramp, RateLimit, ServiceServer, Thresholds};
-pub(super) use probe::{Probe, ProbeType, Start};
+pub(super) use probe::{
+    Argument, Exit, FlapDamping, Header, Method, Probe, ProbeType, RecordType, Reply, Start,
+};
 pub(super) use service::{Combination, MarkPackets, Persistence, Ports, SchedulerName, Service};
 pub(super) use settings::{Api, Kernel, Outbound};
 

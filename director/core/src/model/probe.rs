@@ -1,7 +1,8 @@
 //! Probes as configured.
 
+use super::{Protocol, RealServer, Service};
 use health::{Kind, Policy};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub struct ProbeSpec {
     pub name: String,
     /// What is tried.
     pub kind: Arc<Kind>,
-    /// Port to probe; `None`: the server's port for the first port of the service that uses the probe.
+    /// Port to probe; `None`: see [`Self::default_port`].
     pub port: Option<u16>,
     /// Address to probe; `None`: the real server's own.
     pub address: Option<IpAddr>,
@@ -34,6 +35,48 @@ pub struct ProbeSpec {
     pub policy: Policy,
     /// Share of its weight that a slow server keeps, in percent: 1 to 100.
     pub slow_weight: u8,
+}
+
+impl ProbeSpec {
+    /// The protocol of the service's first port, of which the server's own port is probed, as the probe names none.
+    /// `None`: it does not need that.
+    #[must_use]
+    pub fn default_port(&self) -> Option<Protocol> {
+        match &*self.kind {
+            _ if self.port.is_some() => None,
+            Kind::Icmp => None,
+            Kind::Exec(exec) if !exec.command.iter().any(|word| names_port(word)) => None,
+            Kind::Dns(_) | Kind::Udp(_) => Some(Protocol::Udp),
+            Kind::Tcp | Kind::Tls(_) | Kind::Http(_) | Kind::Smtp(_) | Kind::Rdp(_) | Kind::Exec(_) => {
+                Some(Protocol::Tcp)
+            }
+        }
+    }
+
+    /// Where it goes for `server` of `service`; the port is 0 if it needs none. `None`: nowhere, as the server has
+    /// no address of the family that it leaves from.
+    #[must_use]
+    pub fn destination(&self, service: &Service, server: &RealServer) -> Option<SocketAddr> {
+        let port = match (self.port, self.default_port()) {
+            (Some(port), _) => port,
+            (None, Some(protocol)) => {
+                let first = service.ports.iter().find(|range| range.protocol == protocol)?;
+                server.ports.map(first.first)
+            }
+            (None, None) => 0,
+        };
+        let fits = |address: &&IpAddr| match self.source {
+            ProbeSource::Address(source) => source.is_ipv4() == address.is_ipv4(),
+            ProbeSource::Routes | ProbeSource::Private => true,
+        };
+        let address = self.address.or_else(|| server.addresses.iter().find(fits).copied())?;
+        Some(SocketAddr::new(address, port))
+    }
+}
+
+/// True if a word of a command stands for the port somewhere.
+fn names_port(word: &str) -> bool {
+    word.split("%%").any(|part| part.contains("%p"))
 }
 
 /// Where probes leave from.

@@ -9,9 +9,7 @@ use crate::config::decode::{List, Spanned};
 use crate::config::raw;
 use crate::config::report::Diagnostics;
 use crate::config::values::{Name, Number};
-use crate::model::{
-    Checks, PortMap, Protocol, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight,
-};
+use crate::model::{Checks, PortMap, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -155,10 +153,6 @@ pub(super) fn probes<'a>(
     ports: &[Placed],
     context: &mut Context<'_, 'a>,
 ) -> Vec<String> {
-    // Without any port, there was an error about that.
-    let unknown = if ports.is_empty() { Some(0) } else { None };
-    let first_tcp = ports.iter().map(|it| it.range).find(|range| range.protocol == Protocol::Tcp);
-    let first_port = first_tcp.map(|range| range.first).or(unknown);
     let mut names: Vec<String> = Vec::new();
     for name in one_or_several(one, several) {
         if names.contains(&name.0) {
@@ -166,7 +160,7 @@ pub(super) fn probes<'a>(
             context.errors.error_hint(name.span, message, "name it once");
             continue;
         }
-        context.probes.use_probe(name, first_port, context.errors);
+        context.probes.use_probe(name, ports, context.errors);
         names.push(name.0.clone());
     }
     if let Some(list) = several.filter(|_| names.len() > MAX_PROBES) {

@@ -1,21 +1,27 @@
-//! The probes by name.
+//! The probes: what all types have in common, and who uses them.
 
+mod dns;
+mod exec;
+mod http;
+mod keys;
+mod names;
+mod rdp;
+mod smtp;
+mod timing;
+mod tls;
+mod udp;
+
+use super::ports::Placed;
 use super::{entries, unknown_name};
-use crate::config::decode::{Given, Record, Spanned, Words};
-use crate::config::raw::{self, ProbeType, Start};
+use crate::config::decode::Spanned;
+use crate::config::raw::{self, ProbeType};
 use crate::config::report::{Diagnostics, Span};
-use crate::config::values::{Name, words};
+use crate::config::values::Name;
 use crate::model::{ProbeSource, ProbeSpec};
-use health::{Kind, Policy};
+use health::Kind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-const INTERVAL: Duration = Duration::from_secs(2);
-const TIMEOUT: Duration = Duration::from_secs(1);
-const LATEST_FIRST: Duration = Duration::from_secs(1);
-const RISE: u32 = 2;
-const FALL: u32 = 3;
+use timing::{policy, timing};
 
 /// The probes, and whether something uses them.
 pub(super) struct Probes<'a>(BTreeMap<&'a str, Probe>);
@@ -30,95 +36,70 @@ struct Probe {
 pub(super) fn build<'a>(file: &'a raw::File, errors: &mut Diagnostics) -> Probes<'a> {
     let mut probes = BTreeMap::new();
     for entry in entries(file.probes.as_ref()) {
-        let spec = entry.value.as_deref().and_then(|raw| spec(&entry.name, raw, errors));
+        let raw = entry.value.as_deref();
+        let spec = raw.and_then(|raw| spec(&entry.name, raw, !entry.broken, errors));
         probes.insert(entry.name.as_str(), Probe { spec, span: entry.span, used: false });
     }
     Probes(probes)
 }
 
-fn spec(name: &str, raw: &raw::Probe, errors: &mut Diagnostics) -> Option<ProbeSpec> {
+/// `None`: an error in it was reported. `complete`: none was before.
+fn spec(name: &str, raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Option<ProbeSpec> {
     let kind = raw.kind.as_ref()?;
-    for given in raw.given() {
-        check_key(given, kind.value, errors);
-    }
-    let interval = raw.interval.as_ref().map_or(INTERVAL, |interval| interval.0);
-    let timeout = raw.timeout.as_ref().map_or(TIMEOUT.min(interval), |timeout| timeout.0);
-    if let Some(place) = raw.timeout.as_ref().filter(|_| timeout > interval) {
-        let message =
-            format!("the timeout of {} is longer than the interval of {}", words(timeout), words(interval));
-        errors.error_hint(place.span, message, "a probe must have ended when the next one starts");
-    }
-    if kind.value != ProbeType::Tcp {
-        let what = format!("probe type {}", kind.word());
-        super::unsupported::report(
-            kind.span,
-            &what,
-            "type tcp with the same port finds out whether it is open",
-            errors,
-        );
-        return None;
-    }
+    keys::check(raw, kind.value, complete, errors);
+    let timing = timing(raw, errors);
     Some(ProbeSpec {
         name: name.to_owned(),
-        kind: Arc::new(Kind::Tcp),
+        kind: Arc::new(what_is_tried(raw, kind, complete, errors)?),
         port: raw.port.as_ref().map(|port| port.0),
         address: raw.address.as_ref().map(|address| address.value),
-        source: ProbeSource::default(),
-        mark: 0,
-        interval,
-        retry: interval,
-        backup_interval: interval,
-        jitter: interval.min(LATEST_FIRST),
-        timeout,
-        policy: Policy {
-            rise: raw.rise.as_ref().map_or(RISE, |rise| rise.0),
-            fall: raw.fall.as_ref().map_or(FALL, |fall| fall.0),
-            start: match raw.start.as_ref().map(|start| start.value) {
-                None | Some(Start::Up) => health::Start::Up,
-                Some(Start::Down) => health::Start::Down,
-            },
-            slow: None,
-            damping: None,
-        },
-        slow_weight: 100,
+        source: source(raw, errors),
+        mark: raw.mark.as_ref().map_or(0, |mark| mark.0),
+        interval: timing.interval,
+        retry: timing.retry,
+        backup_interval: timing.backup_interval,
+        jitter: timing.jitter,
+        timeout: timing.timeout,
+        policy: policy(raw),
+        slow_weight: raw.slow_weight.as_ref().map_or(100, |share| share.0),
     })
 }
 
-/// Reports a key that this type of probe does not have, or that is not supported.
-fn check_key(given: Given, kind: ProbeType, errors: &mut Diagnostics) {
-    use ProbeType::{Dns, Exec, Http, Https, Rdp, Smtp, Tcp, Tls, Udp};
-    let types: &[ProbeType] = match given.key {
-        "port" => &[Tcp, Http, Https, Smtp, Rdp, Tls, Dns, Udp],
-        "version" | "host" | "path" | "method" | "headers" | "status" | "body" => &[Http, Https],
-        "verify" => &[Https, Tls, Smtp],
-        "sni" => &[Https, Tls],
-        "helo" | "starttls" => &[Smtp],
-        "strict" => &[Rdp],
-        "query" | "record" => &[Dns],
-        "send" | "expect" => &[Udp],
-        "command" => &[Exec],
-        "jitter" | "slow" => {
-            super::unsupported::report(given.span, given.key, "take it out", errors);
-            return;
-        }
-        _ => return,
-    };
-    if !types.contains(&kind) {
-        let message = format!("a probe of type {} has no {:?}", kind.word(), given.key);
-        let types: Vec<_> = types.iter().map(|kind| kind.word()).collect();
-        errors.error_hint(given.span, message, format!("it belongs to type {}", types.join(", ")));
+fn what_is_tried(
+    raw: &raw::Probe,
+    kind: &Spanned<ProbeType>,
+    complete: bool,
+    errors: &mut Diagnostics,
+) -> Option<Kind> {
+    Some(match kind.value {
+        ProbeType::Tcp => Kind::Tcp,
+        ProbeType::Tls => Kind::Tls(tls::tls(raw, None, errors)),
+        ProbeType::Http => Kind::Http(http::http(raw, false, errors)),
+        ProbeType::Https => Kind::Http(http::http(raw, true, errors)),
+        ProbeType::Smtp => Kind::Smtp(smtp::smtp(raw, complete, errors)),
+        ProbeType::Rdp => Kind::Rdp(rdp::rdp(raw, errors)),
+        ProbeType::Dns => Kind::Dns(dns::dns(raw, errors)),
+        ProbeType::Udp => Kind::Udp(udp::udp(raw, errors)),
+        ProbeType::Icmp => Kind::Icmp,
+        ProbeType::Exec => Kind::Exec(exec::exec(raw, kind.span, complete, errors)?),
+    })
+}
+
+fn source(raw: &raw::Probe, errors: &mut Diagnostics) -> ProbeSource {
+    let Some(source) = &raw.source else { return ProbeSource::default() };
+    if let (ProbeSource::Address(from), Some(to)) = (source.0, &raw.address)
+        && from.is_ipv4() != to.is_ipv4()
+    {
+        let message = format!("a probe of {} cannot leave from {from}", to.value);
+        errors.error_hint(source.span, message, "both must be IPv4, or both IPv6");
     }
+    source.0
 }
 
 impl Probes<'_> {
-    /// Notes that a service uses the probe `name`, and reports a name that does not exist. `first_port`: port that
-    /// it probes at the service's servers unless it has one of its own; `None` if that cannot be known.
-    pub(super) fn use_probe(
-        &mut self,
-        name: &Spanned<Name>,
-        first_port: Option<u16>,
-        errors: &mut Diagnostics,
-    ) {
+    /// Notes that a service with these ports uses the probe `name`, and reports a name that does not exist, and a
+    /// probe that has no port to go to.
+    pub(super) fn use_probe(&mut self, name: &Spanned<Name>, ports: &[Placed], errors: &mut Diagnostics) {
         let Some(probe) = self.0.get_mut(name.0.as_str()) else {
             let meant = unknown_name("probe", &name.0, name.span, self.0.keys().copied(), errors);
             if let Some(probe) = meant.and_then(|meant| self.0.get_mut(meant)) {
@@ -127,9 +108,8 @@ impl Probes<'_> {
             return;
         };
         probe.used = true;
-        if first_port.is_none() && probe.spec.as_ref().is_some_and(|spec| spec.port.is_none()) {
-            let message = format!("probe {:?} has no port, and the service has no tcp port to probe", name.0);
-            errors.error_hint(name.span, message, "give the probe a port");
+        if let Some(spec) = &probe.spec {
+            check_port(spec, name.span, ports, errors);
         }
     }
 
@@ -142,5 +122,17 @@ impl Probes<'_> {
 
     pub(super) fn into_specs(self) -> BTreeMap<String, ProbeSpec> {
         self.0.into_values().filter_map(|probe| probe.spec).map(|spec| (spec.name.clone(), spec)).collect()
+    }
+}
+
+/// Reports that a probe needs a port of the service's, and there is none. `span`: where the service names the probe.
+fn check_port(spec: &ProbeSpec, span: Span, ports: &[Placed], errors: &mut Diagnostics) {
+    // Without any port, there was an error about that.
+    let Some(protocol) = spec.default_port().filter(|_| !ports.is_empty()) else { return };
+    if ports.iter().all(|it| it.range.protocol != protocol) {
+        let protocol = protocol.name();
+        let message =
+            format!("probe {:?} has no port, and the service has no {protocol} port to probe", spec.name);
+        errors.error_hint(span, message, "give the probe a port");
     }
 }

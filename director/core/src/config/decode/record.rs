@@ -22,8 +22,8 @@ pub(in crate::config) enum Need {
     Required,
     /// Exactly one of the record's keys with this need.
     OneOf,
-    /// One of the record's keys with this need, or none.
-    AtMostOneOf,
+    /// One of the record's keys with this need and group, or none.
+    AtMostOneOf(&'static str),
 }
 
 /// A mapping with known keys.
@@ -64,7 +64,9 @@ impl<'n, 'a> Fields<'n, 'a> {
         }
         let fields = Self { entries, place: node.key };
         fields.check_group(Need::OneOf, known, errors);
-        fields.check_group(Need::AtMostOneOf, known, errors);
+        for group in groups(known) {
+            fields.check_group(group, known, errors);
+        }
         Some(fields)
     }
 
@@ -106,6 +108,17 @@ impl<'n, 'a> Fields<'n, 'a> {
             }
         }
     }
+}
+
+/// Each group of keys of which at most one may be there.
+fn groups(fields: &[Field]) -> Vec<Need> {
+    let mut groups: Vec<Need> = Vec::new();
+    for field in fields.iter().filter(|field| matches!(field.need, Need::AtMostOneOf(_))) {
+        if !groups.contains(&field.need) {
+            groups.push(field.need);
+        }
+    }
+    groups
 }
 
 fn missing(field: &Field, place: Span, errors: &mut Diagnostics) {
@@ -152,9 +165,17 @@ pub(in crate::config) fn record_schema(doc: &str, fields: &[Field], properties: 
     if !one_of.is_empty() {
         schema["oneOf"] = one_of.into();
     }
-    let exclusive: Vec<_> = keys(Need::AtMostOneOf).collect();
+    let exclusive: Vec<_> = groups(fields)
+        .into_iter()
+        .flat_map(|group| {
+            let group: Vec<_> = keys(group).collect();
+            let pairs =
+                group.iter().enumerate().flat_map(|(n, a)| group.iter().skip(n + 1).map(move |b| [*a, *b]));
+            pairs.map(|pair| json!({ "not": { "required": pair } })).collect::<Vec<_>>()
+        })
+        .collect();
     if !exclusive.is_empty() {
-        schema["not"] = json!({ "required": exclusive });
+        schema["allOf"] = exclusive.into();
     }
     schema
 }
@@ -189,14 +210,14 @@ pub(in crate::config) fn choose<T: Words>(node: &Node<'_>, errors: &mut Diagnost
 }
 
 /// Declares a record. Every field is an `Option`: `None` if the key is absent, or if its value was reported. After
-/// the type may stand a [`Need`], before the field its key in brackets where that is no Rust identifier.
+/// the type may stand a [`Need`] (with the name of its group, if it has any), before the field its key in brackets where that is no Rust identifier.
 macro_rules! record {
     (
         $(#[doc = $doc:literal])+
         $name:ident {
             $(
                 $(#[doc = $field_doc:literal])+
-                $([$key:literal])? $field:ident: $type:ty $(= $need:ident)?,
+                $([$key:literal])? $field:ident: $type:ty $(= $need:ident $(($group:literal))?)?,
             )+
         }
     ) => {
@@ -214,7 +235,7 @@ macro_rules! record {
                 $($crate::config::decode::Field {
                     key: $crate::config::decode::record!(@key $field $($key)?),
                     doc: concat!($($field_doc, "\n"),+),
-                    need: $crate::config::decode::record!(@need $($need)?),
+                    need: $crate::config::decode::record!(@need $($need $(($group))?)?),
                 },)+
             ];
 
@@ -258,7 +279,7 @@ macro_rules! record {
     (@need) => { $crate::config::decode::Need::Optional };
     (@need required) => { $crate::config::decode::Need::Required };
     (@need one_of) => { $crate::config::decode::Need::OneOf };
-    (@need at_most_one_of) => { $crate::config::decode::Need::AtMostOneOf };
+    (@need at_most_one_of ($group:literal)) => { $crate::config::decode::Need::AtMostOneOf($group) };
 }
 
 /// Declares a choice of words.

@@ -32,6 +32,7 @@ fn hint(node: &Node<'_>, what: &str) -> Option<&'static str> {
         Content::Text(text) if what.contains("number") && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Some("take the quotes away")
         }
+        Content::Text(_) | Content::Number(_) if what == "a list" => Some("write it in brackets, as [a, b]"),
         Content::Number(_) | Content::Bool(_)
             if ["a text", "a name", "the name"].iter().any(|it| what.starts_with(it)) =>
         {

@@ -13,9 +13,9 @@ record! {
         /// Its share of new connections; 0: none. Default: 1.
         weight: Number<0, 65_535>,
         /// Its port for all ports of the service. Default: the port that the client called.
-        port: Port = at_most_one_of,
+        port: Port = at_most_one_of("port"),
         /// Its ports by those of the service, in place of `port`; others stay.
-        ports: PortTable = at_most_one_of,
+        ports: PortTable = at_most_one_of("port"),
         /// Takes connections only while no server of a lower number can. Default: 0.
         priority: Number<0, 255>,
         /// Connections at which it takes no more, and at which it does so again. Default: any number.
@@ -43,9 +43,9 @@ record! {
         /// Its share beside other sorry servers; 0: none. Default: 1.
         weight: Number<0, 65_535>,
         /// Name of the probe that it must pass itself. Default: none, and it counts as up.
-        probe: Name = at_most_one_of,
+        probe: Name = at_most_one_of("probe"),
         /// Names of several probes, in place of `probe`.
-        probes: List<Name> = at_most_one_of,
+        probes: List<Name> = at_most_one_of("probe"),
     }
 }
 

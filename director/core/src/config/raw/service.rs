@@ -42,9 +42,9 @@ record! {
         /// Connections of a dead or removed server end at once (true), or are left alone (false). Default: true.
         expire_nodest_conn: bool,
         /// Name of the probe that the servers must pass. Default: none, and servers count as up.
-        probe: Name = at_most_one_of,
+        probe: Name = at_most_one_of("probe"),
         /// Names of several probes, in place of `probe`.
-        probes: List<Name> = at_most_one_of,
+        probes: List<Name> = at_most_one_of("probe"),
         /// How many of the probes a server must pass: `all`, `any`, or a number. Default: all. Others are not
         /// supported yet.
         probes_required: Combination,

@@ -38,7 +38,7 @@ record! {
     /// The HTTP API.
     Api {
         /// Path of its Unix socket. Default: /run/director/director.sock.
-        socket: AbsolutePath,
+        socket: AbsolutePath<107>,
         /// Group that may use the socket beside root. Default: none.
         group: Name,
         /// Loopback address and port where it listens too, with /metrics. Default: nowhere.

@@ -6,9 +6,9 @@ use crate::config::yaml::Node;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Any text of 1 to 1,024 bytes, in places where nothing more is done with it than to check that.
+/// Any text of 1 to 1,024 bytes.
 #[derive(Debug)]
-pub(in crate::config) struct Text;
+pub(in crate::config) struct Text(pub(in crate::config) String);
 
 impl Decode for Text {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
@@ -17,7 +17,7 @@ impl Decode for Text {
             errors.error(node.span, format!("expected a text of 1 to 1024 bytes, found {}", text.len()));
             return None;
         }
-        Some(Self)
+        Some(Self(text.to_owned()))
     }
 
     fn schema(_: &mut Definitions) -> Value {
@@ -72,15 +72,15 @@ impl Decode for InterfaceName {
     }
 }
 
-/// An absolute path of at most 107 bytes: what a socket's may have.
+/// An absolute path of at most `MAX` bytes; sockets take 107.
 #[derive(Debug)]
-pub(in crate::config) struct AbsolutePath(pub(in crate::config) PathBuf);
+pub(in crate::config) struct AbsolutePath<const MAX: usize = 4095>(pub(in crate::config) PathBuf);
 
-impl Decode for AbsolutePath {
+impl<const MAX: usize> Decode for AbsolutePath<MAX> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
         let text = text(node, "a path", errors)?;
-        if !text.starts_with('/') || !(2..=107).contains(&text.len()) {
-            let message = format!("expected an absolute path of at most 107 bytes, found {}", quoted(text));
+        if !text.starts_with('/') || !(2..=MAX).contains(&text.len()) || text.contains('\0') {
+            let message = format!("expected an absolute path of at most {MAX} bytes, found {}", quoted(text));
             errors.error(node.span, message);
             return None;
         }
@@ -88,6 +88,6 @@ impl Decode for AbsolutePath {
     }
 
     fn schema(_: &mut Definitions) -> Value {
-        json!({ "type": "string", "pattern": "^/.", "maxLength": 107 })
+        json!({ "type": "string", "pattern": "^/.", "maxLength": MAX })
     }
 }
