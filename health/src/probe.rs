@@ -2,6 +2,7 @@
 
 mod connect;
 mod datagram;
+mod dns;
 mod excerpt;
 mod farewell;
 mod rdp;
@@ -37,9 +38,10 @@ async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<
     match &*target.kind {
         Kind::Tcp => tcp::probe(target, trace).await,
         Kind::Tls(tls) => tls::probe(target, tls, resources, trace).await,
+        Kind::Dns(dns) => dns::probe(target, dns, trace).await,
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
-        kind @ (Kind::Http(_) | Kind::Smtp(_) | Kind::Dns(_) | Kind::Icmp | Kind::Exec(_)) => {
+        kind @ (Kind::Http(_) | Kind::Smtp(_) | Kind::Icmp | Kind::Exec(_)) => {
             Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
         }
     }
