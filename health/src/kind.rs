@@ -83,7 +83,7 @@ pub enum SmtpSecurity {
 pub struct Rdp {
     /// The server must agree to TLS or CredSSP: one that is alive but wants other security has failed.
     pub strict: bool,
-    /// User name in the request's routing cookie, in printable ASCII and of at most 128 characters; `None`: no cookie.
+    /// User name in the request's routing cookie, in printable ASCII and of at most 64 characters; `None`: no cookie.
     pub cookie: Option<String>,
 }
 

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod excerpt;
 pub mod kind;
 pub mod monitor;
 mod outcome;

@@ -3,11 +3,11 @@
 mod connect;
 mod datagram;
 mod dns;
-mod excerpt;
 mod farewell;
 mod rdp;
 #[cfg(test)]
 pub(crate) mod sample;
+mod smtp;
 mod tap;
 mod tcp;
 mod tls;
@@ -41,7 +41,8 @@ async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<
         Kind::Dns(dns) => dns::probe(target, dns, trace).await,
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
-        kind @ (Kind::Http(_) | Kind::Smtp(_) | Kind::Icmp | Kind::Exec(_)) => {
+        Kind::Smtp(settings) => smtp::probe(target, settings, resources, trace).await,
+        kind @ (Kind::Http(_) | Kind::Icmp | Kind::Exec(_)) => {
             Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
         }
     }

@@ -2,4 +2,5 @@
 //! comes out. They touch no socket and take a bounded amount of memory, whatever a server sends.
 
 pub mod rdp;
-mod said;
+pub mod smtp;
+mod speaker;

@@ -9,9 +9,9 @@ mod verifier;
 
 use super::Resources;
 use super::connect::{Ending, connect};
-use super::excerpt::line;
 use super::farewell::farewell;
 use super::trace::Trace;
+use crate::excerpt::line;
 use crate::kind::Tls;
 use crate::{Failure, Fault, Passed, Target};
 use opening::Opening;

@@ -93,6 +93,7 @@ impl Trace {
         let mut state = self.state();
         state.awaited = Some(what);
         state.received = 0;
+        state.explanation = None;
     }
 
     /// If nothing fitting comes, this is why, as in `what came is the answer to another question`.
@@ -144,8 +145,9 @@ impl Trace {
                 format!("no answer from {address} within {timeout:?}: {why}")
             }
             (Some(what), 0) => {
+                let why = state.explanation.map(|why| format!(" ({why})")).unwrap_or_default();
                 format!(
-                    "{address} took the connection but was silent: {what} did not come within {timeout:?}"
+                    "{address} took the connection but was silent: {what} did not come within {timeout:?}{why}"
                 )
             }
             (Some(what), received) => {
@@ -241,6 +243,11 @@ mod tests {
         assert_eq!(
             words(&trace),
             "10.0.1.1:25 took the connection but was silent: the greeting did not come within 1s"
+        );
+        trace.explains_silence("it may wait for TLS");
+        assert_eq!(
+            words(&trace),
+            "10.0.1.1:25 took the connection but was silent: the greeting did not come within 1s (it may wait for TLS)"
         );
         trace.received(b"2");
         assert_eq!(words(&trace), "10.0.1.1:25 is too slow: the greeting was incomplete after 1s, 1 byte");

@@ -1,8 +1,8 @@
 //! A datagram is answered, or at least not refused.
 
 use super::datagram::Datagrams;
-use super::excerpt::excerpt;
 use super::trace::Trace;
+use crate::excerpt::excerpt;
 use crate::kind::{Reply, Udp};
 use crate::{Failure, Fault, Passed, Target};
 

@@ -1,7 +1,7 @@
 //! Connection requests to remote desktops, and what comes back: X.224 in TPKT, with RDP's negotiation of security
 //! (MS-RDPBCGR 2.2.1.1 and 2.2.1.2).
 
-use super::said;
+use super::speaker::speaker;
 use crate::kind::Rdp;
 use crate::{Failure, Fault, Passed};
 use std::fmt;
@@ -31,9 +31,9 @@ const SHORTEST: usize = 7;
 const LONGEST: usize = 512;
 
 /// Longest name in a cookie, in characters; the request's length is told in one byte.
-const COOKIE: usize = 128;
+const COOKIE: usize = 64;
 
-/// The connection request. What a cookie's name has beyond 128 characters or outside printable ASCII is left out.
+/// The connection request. What a cookie's name has beyond 64 characters or outside printable ASCII is left out.
 #[must_use]
 pub fn request(settings: &Rdp) -> Vec<u8> {
     let mut variable = Vec::new();
@@ -190,7 +190,7 @@ impl fmt::Display for Answer {
                 "the server's answer is garbled: lengths in its connection confirm do not fit together",
             ),
             Self::Foreign(bytes) => {
-                let name = said::speaker(&bytes).map(|name| format!(" but {name}")).unwrap_or_default();
+                let name = speaker(&bytes).map(|name| format!(" but {name}")).unwrap_or_default();
                 write!(
                     f,
                     "this is no remote desktop{name}: its answer begins with \"{}\"",

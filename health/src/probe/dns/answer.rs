@@ -1,8 +1,8 @@
 //! Whether an answer is the one that was to come.
 
+use crate::excerpt::line;
 use crate::kind::Dns;
 use crate::kind::dns::{answer as normal, record_type, response_code, response_code_name};
-use crate::probe::excerpt::line;
 use crate::{Failure, Fault};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};

@@ -1,8 +1,8 @@
 //! The question as it is sent, and which messages answer it.
 
+use crate::excerpt::line;
 use crate::kind::Dns;
 use crate::kind::dns::{labels, record_type};
-use crate::probe::excerpt::line;
 use hickory_proto::op::{Header, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};

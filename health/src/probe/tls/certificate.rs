@@ -1,6 +1,6 @@
 //! What certificates say, and what is wrong with them.
 
-use crate::probe::excerpt::line;
+use crate::excerpt::line;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, Error};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What a server said, for people to know it by.
+//! Who is it that speaks?
 
 /// Which other server begins like that, as in `an SSH server`.
 pub(super) fn speaker(beginning: &[u8]) -> Option<&'static str> {
