@@ -51,10 +51,11 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     // A second director finds out here, before it touches anything.
     let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;
-    raise_file_limit();
+    let files = raise_file_limit();
 
     let (targets, probed) = watch::channel(health::Targets::default());
-    let limits = Limits { seed: fnv1a(node.as_bytes()), ..Limits::default() };
+    let concurrency = Limits::default().concurrency.min(files / 2);
+    let limits = Limits { concurrency, seed: fnv1a(node.as_bytes()) };
     let mut control = Control::new(options, node, configuration, targets)?;
     let probes = probed.borrow().len();
     let mut verdicts = health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
@@ -78,13 +79,15 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// Every probe under way takes a descriptor, and the usual soft limit is 1,024.
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+/// Every probe under way takes a descriptor, and the usual soft limit is 1,024. Tells how many there may be.
+fn raise_file_limit() -> usize {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let raised = limits.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays; many silent servers may exhaust it");
+        tracing::warn!(%error, "the limit of open files stays; with many silent servers probes wait for each other");
     }
+    let files = raised.or(limits.map(|(soft, _)| soft)).unwrap_or(1024);
+    usize::try_from(files).unwrap_or(usize::MAX)
 }
 
 /// The name given, or the host's: its first label.

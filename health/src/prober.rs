@@ -4,8 +4,8 @@
 //! finds the newest ones. A change of what targets are used for is published at once, or in a moment if much
 //! changes; counters and reasons once a second. Only verdicts on targets that were probed since are made anew.
 //!
-//! A server that starts to refuse connections is down no later than `fall` intervals and one round trip after; one
-//! that falls silent, `fall` intervals and one timeout after.
+//! A server that starts to refuse connections is down no later than `interval`, `fall - 1` times `retry` and one round
+//! trip after; one that falls silent, a timeout later (and `fall` of them if they are longer than `retry`).
 
 use crate::probe::trace::Trace;
 use crate::probe::{self, Resources};
