@@ -4,6 +4,7 @@ mod connect;
 mod datagram;
 mod dns;
 mod farewell;
+mod http;
 mod rdp;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -42,7 +43,8 @@ async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
         Kind::Smtp(settings) => smtp::probe(target, settings, resources, trace).await,
-        kind @ (Kind::Http(_) | Kind::Icmp | Kind::Exec(_)) => {
+        Kind::Http(settings) => http::probe(target, settings, resources, trace).await,
+        kind @ (Kind::Icmp | Kind::Exec(_)) => {
             Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
         }
     }

@@ -1,7 +1,6 @@
 //! A TLS handshake can be done, and the certificate will do.
 
 mod certificate;
-mod opening;
 #[cfg(test)]
 pub(crate) mod sample;
 mod trust;
@@ -10,11 +9,11 @@ mod verifier;
 use super::Resources;
 use super::connect::{Ending, connect};
 use super::farewell::farewell;
+use super::tap::Tap;
 use super::trace::Trace;
 use crate::excerpt::line;
 use crate::kind::Tls;
 use crate::{Failure, Fault, Passed, Target};
-use opening::Opening;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 use std::io;
@@ -31,7 +30,7 @@ use verifier::Rejected;
 #[derive(Debug)]
 pub(crate) struct Secured<'a, S> {
     /// What is inside TLS: give it a tap to have it recorded.
-    pub(crate) stream: TlsStream<Opening<'a, S>>,
+    pub(crate) stream: TlsStream<Tap<'a, S>>,
     /// The certificate ends soon.
     pub(crate) note: Option<Arc<str>>,
 }
@@ -76,13 +75,13 @@ pub(crate) async fn handshake<'a, S: AsyncRead + AsyncWrite + Unpin>(
         Some(name) => format!("TLS hello, asking for {name}"),
         None => "TLS hello, asking for no name".to_owned(),
     });
-    let connecting = TlsConnector::from(config).connect(name, Opening::new(stream, trace));
+    let connecting = TlsConnector::from(config).connect(name, Tap::counting(stream, trace));
     let mut stream = connecting
         .into_fallible()
         .await
-        .map_err(|(error, opening)| failure(&error, settings, target.address, trace, opening.first()))?;
-    let (opening, session) = stream.get_mut();
-    opening.is_up();
+        .map_err(|(error, raw)| failure(&error, settings, target.address, trace, raw.first()))?;
+    let (raw, session) = stream.get_mut();
+    raw.rest();
     let own = session.peer_certificates().and_then(<[_]>::first);
     let note = settings
         .expiry_warning
@@ -133,14 +132,17 @@ fn words(error: &Error, settings: &Tls, address: SocketAddr, first: &[u8]) -> St
             InvalidMessage::InvalidContentType
             | InvalidMessage::UnknownProtocolVersion
             | InvalidMessage::MessageTooLarge,
-        ) if !first.is_empty() => {
-            format!(
-                "{address} speaks no TLS: it answered the TLS hello with \"{}\"; is this its port for TLS?",
-                line(first, 40)
-            )
-        }
+        ) if !first.is_empty() => no_tls(address, first),
         other => format!("{address} speaks TLS that the director does not understand: {other}"),
     }
+}
+
+fn no_tls(address: SocketAddr, first: &[u8]) -> String {
+    if first.starts_with(b"HTTP/") {
+        return format!("{address} speaks HTTP without TLS: use type http, or its port for TLS");
+    }
+    let answer = line(first, 40);
+    format!("{address} speaks no TLS: it answered the TLS hello with \"{answer}\"; is this its port for TLS?")
 }
 
 fn too_old(address: SocketAddr) -> String {

@@ -218,7 +218,6 @@ async fn the_system_trusts_no_stranger() {
 async fn answers_that_are_no_tls_are_shown() {
     for (bytes, shown) in [
         (&b"220 mail.example ESMTP\r\n"[..], "220 mail.example ESMTP"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         (b"\x1b[2J\xff\xfe\0\0\0\0\0", "\\x1b[2J\\xff\\xfe\\x00\\x00\\x00\\x00\\x00"),
     ] {
         assert_eq!(
@@ -228,6 +227,12 @@ async fn answers_that_are_no_tls_are_shown() {
             )
         );
     }
+}
+
+#[tokio::test]
+async fn http_without_tls_is_known() {
+    let reason = reason(Tls::default(), answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", false).await).await;
+    assert_eq!(reason, "ADDRESS speaks HTTP without TLS: use type http, or its port for TLS");
 }
 
 #[tokio::test]
