@@ -5,6 +5,7 @@ mod datagram;
 mod dns;
 mod farewell;
 mod http;
+mod icmp;
 mod rdp;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -40,12 +41,11 @@ async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<
         Kind::Tcp => tcp::probe(target, trace).await,
         Kind::Tls(tls) => tls::probe(target, tls, resources, trace).await,
         Kind::Dns(dns) => dns::probe(target, dns, trace).await,
+        Kind::Icmp => icmp::probe(target, trace).await,
         Kind::Udp(udp) => udp::probe(target, udp, trace).await,
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
         Kind::Smtp(settings) => smtp::probe(target, settings, resources, trace).await,
         Kind::Http(settings) => http::probe(target, settings, resources, trace).await,
-        kind @ (Kind::Icmp | Kind::Exec(_)) => {
-            Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}")))
-        }
+        kind @ Kind::Exec(_) => Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}"))),
     }
 }

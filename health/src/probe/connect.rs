@@ -1,5 +1,6 @@
 //! TCP connections to targets, and why there is none.
 
+use super::trace::place;
 use crate::target::Origin;
 use crate::{Failure, Fault};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -48,9 +49,17 @@ pub(crate) fn socket(
     kind: Type,
     protocol: Protocol,
 ) -> Result<Socket, Failure> {
-    let local = |error: io::Error| local(address, &error);
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol));
-    let socket = socket.map_err(local)?;
+    let socket = socket.map_err(|error| local(address, &error))?;
+    prepare(&socket, address, origin)?;
+    Ok(socket)
+}
+
+/// Binds and marks a socket for `address` as `origin` says.
+///
+/// # Errors
+/// The director lacks the address or the right.
+pub(crate) fn prepare(socket: &Socket, address: SocketAddr, origin: Origin) -> Result<(), Failure> {
     if origin.mark != 0 {
         socket.set_mark(origin.mark).map_err(|error| {
             let reason = format!("cannot mark probes with {}: {error}", origin.mark);
@@ -63,11 +72,11 @@ pub(crate) fn socket(
                 let reason = format!("cannot probe from {source}: the director does not have that address");
                 Failure::new(Fault::Local, reason)
             } else {
-                local(error)
+                local(address, &error)
             }
         })?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 /// Has the kernel report all that ICMP says of the way there, not only that a port is closed (ip(7), `IP_RECVERR`).
@@ -86,12 +95,13 @@ pub(crate) fn report_errors(socket: &Socket, address: SocketAddr) -> Result<(), 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of kinds is open")]
 pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Failure {
     let ip = address.ip();
+    let place = place(address);
     let (fault, reason) = match error.kind() {
         ErrorKind::ConnectionRefused => {
-            (Fault::Refused, format!("connection refused: nothing listens on {address}"))
+            (Fault::Refused, format!("connection refused: nothing listens on {place}"))
         }
         ErrorKind::ConnectionReset => {
-            (Fault::Reset, format!("connection reset by {address} as soon as it was made"))
+            (Fault::Reset, format!("connection reset by {place} as soon as it was made"))
         }
         ErrorKind::HostUnreachable => (
             Fault::Unreachable,
@@ -101,11 +111,11 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Failure {
             (Fault::Unreachable, format!("no route to {ip}: check the director's interfaces and routes"))
         }
         ErrorKind::PermissionDenied => {
-            (Fault::Unreachable, format!("a packet filter on the way forbids connections to {address}"))
+            (Fault::Unreachable, format!("a packet filter on the way forbids connections to {place}"))
         }
         ErrorKind::TimedOut => (
             Fault::TimedOut,
-            format!("no answer from {address}: it is off or overloaded, or a firewall drops packets"),
+            format!("no answer from {place}: it is off or overloaded, or a firewall drops packets"),
         ),
         _ => return local(address, error),
     };
@@ -113,7 +123,7 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 fn local(address: SocketAddr, error: &io::Error) -> Failure {
-    Failure::new(Fault::Local, format!("cannot probe {address}: {error}"))
+    Failure::new(Fault::Local, format!("cannot probe {}: {error}", place(address)))
 }
 
 #[cfg(test)]

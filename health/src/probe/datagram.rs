@@ -1,34 +1,45 @@
-//! UDP to and from one address and port.
+//! Datagrams to and from one address.
 
 use super::connect::{failure, report_errors, socket};
 use super::trace::Trace;
 use crate::{Failure, Fault, Target};
-use socket2::{Protocol, Type};
+use nix::sys::socket::{MsgFlags, recv};
+use socket2::{Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket as Plain};
+use std::os::fd::{AsRawFd, RawFd};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// A socket that is connected, so that the kernel tells what ICMP says of the way and keeps strangers' datagrams
 /// out.
 #[derive(Debug)]
 pub(crate) struct Datagrams<'a> {
+    /// A socket of any kind: only the calls that all kinds have are made on it.
     socket: UdpSocket,
     address: SocketAddr,
     trace: &'a Trace,
 }
 
 impl<'a> Datagrams<'a> {
-    /// To and from the target. Nothing is sent yet.
+    /// To and from the target by UDP. Nothing is sent yet.
     ///
     /// # Errors
     /// No way leads there, or the director lacks the address, the right or the means.
     pub(crate) fn open(target: &Target, trace: &'a Trace) -> Result<Self, Failure> {
-        let address = target.address;
-        let refused = |error: io::Error| refusal(address, &error);
-        let socket = socket(address, target.origin, Type::DGRAM, Protocol::UDP)?;
+        let socket = socket(target.address, target.origin, Type::DGRAM, Protocol::UDP)?;
+        Self::over(socket, target.address, trace)
+    }
+
+    /// As [`Self::open`], by a socket of any kind.
+    ///
+    /// # Errors
+    /// No way leads there, or the director lacks the means.
+    pub(crate) fn over(socket: Socket, address: SocketAddr, trace: &'a Trace) -> Result<Self, Failure> {
         report_errors(&socket, address)?;
-        socket.connect(&address.into()).map_err(refused)?;
-        let socket = UdpSocket::from_std(Plain::from(socket)).map_err(refused)?;
+        let connected = socket.connect(&address.into());
+        let connected = connected.and_then(|()| UdpSocket::from_std(Plain::from(socket)));
+        let socket = connected.map_err(|error| failure(address, &error))?;
         Ok(Self { socket, address, trace })
     }
 
@@ -37,7 +48,7 @@ impl<'a> Datagrams<'a> {
     /// # Errors
     /// It cannot leave, or what was sent before was refused.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
-        self.socket.send(bytes).await.map_err(|error| refusal(self.address, &error))?;
+        self.socket.send(bytes).await.map_err(|error| self.refusal(&error))?;
         self.trace.sent(bytes);
         Ok(())
     }
@@ -47,17 +58,42 @@ impl<'a> Datagrams<'a> {
     /// # Errors
     /// What was sent was refused, or did not arrive.
     pub(crate) async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
-        let length = self.socket.recv(buffer).await.map_err(|error| refusal(self.address, &error))?;
+        let length = self.next(buffer).await.map_err(|error| self.refusal(&error))?;
         let bytes = buffer.get(..length).unwrap_or_default();
         self.trace.received(bytes);
         Ok(bytes)
     }
+
+    /// Waits for the next one, or the next error that the kernel reports; the datagram's length.
+    ///
+    /// # Errors
+    /// What was sent was refused, or did not arrive.
+    pub(crate) async fn next(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // What ICMP reports makes the socket erroneous, not readable.
+        let interest = Interest::READABLE | Interest::ERROR;
+        let receive = || Ok(recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty())?);
+        self.socket.async_io(interest, receive).await
+    }
+
+    /// Where what it sends comes from.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Why nothing comes back, in words.
+    fn refusal(&self, error: &io::Error) -> Failure {
+        if error.kind() == ErrorKind::ConnectionRefused {
+            return Failure::new(Fault::Refused, format!("refused: nothing listens on UDP {}", self.address));
+        }
+        failure(self.address, error)
+    }
 }
 
-/// Why nothing comes back, in words.
-fn refusal(address: SocketAddr, error: &io::Error) -> Failure {
-    if error.kind() == ErrorKind::ConnectionRefused {
-        return Failure::new(Fault::Refused, format!("refused: nothing listens on UDP {address}"));
+impl AsRawFd for Datagrams<'_> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
-    failure(address, error)
 }
