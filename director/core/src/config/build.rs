@@ -2,6 +2,7 @@
 //! that this version does not do is passed over.
 
 mod addresses;
+mod checks;
 mod limits;
 mod management;
 mod marks;
@@ -54,6 +55,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     let services = services::build(file, &mut context);
     let management = management::build(file, &mut context);
     servers.check_reach(&nodes, errors);
+    probes.check_sources(&addresses, nodes.len(), errors);
     if all_uses_are_known(file, errors) {
         servers.report_unused(errors);
         probes.report_unused(errors);

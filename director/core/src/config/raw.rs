@@ -6,11 +6,12 @@ mod redundancy;
 mod service;
 mod settings;
 
-pub(super) use pool::{Climb, Ramp, RateLimit, ServiceServer, Thresholds};
+pub(super) use pool::{Climb, Ramp, RateLimit, ServiceServer, SorryServer, Thresholds};
 pub(super) use probe::{
-    Argument, Exit, FlapDamping, Header, Method, Probe, ProbeType, RecordType, Reply, Start,
+    Argument, Combination, Exit, FlapDamping, Header, Method, Probe, ProbeType, ProbeUse, RecordType, Reply,
+    Start,
 };
-pub(super) use service::{Combination, MarkPackets, Persistence, Ports, SchedulerName, Service};
+pub(super) use service::{MarkPackets, Persistence, Ports, SchedulerName, Service};
 pub(super) use settings::{Api, Kernel, Outbound};
 
 use super::decode::{List, Named, OneOrMany, record};

@@ -1,3 +1,5 @@
+mod probes;
+
 use super::*;
 use crate::model::Checks;
 use crate::model::{
@@ -47,7 +49,9 @@ fn the_schema_is_valid_and_refuses_what_does_not_load() {
         ("weight: 1", "weight: \"1\""),
         ("tcp: [25", "tcp: [0"),
         ("timeout: 10m", "timeout: ten minutes"),
-        ("type: tcp", "typ: tcp"),
+        ("type: rdp", "typ: rdp"),
+        ("port: 3389", "port: 3389\n    body: a\n    body_contains: b"),
+        ("weight: 1", "probe: rdp, probes: [rdp]"),
         ("servers:\n  exchange1:", "servers:\n  exchange 1:"),
     ] {
         let text = EXCHANGE.replace(right, wrong);

@@ -32,6 +32,11 @@ impl fmt::Display for Owner<'_> {
 pub(super) struct Addresses<'a>(BTreeMap<IpAddr, (Owner<'a>, Span)>);
 
 impl<'a> Addresses<'a> {
+    /// Whose `address` is; of a VIP that services share, the first one.
+    pub(super) fn owner(&self, address: IpAddr) -> Option<Owner<'a>> {
+        self.0.get(&address).map(|(owner, _)| *owner)
+    }
+
     /// Gives `address` to `owner`; reports it if another has it.
     pub(super) fn claim(&mut self, address: IpAddr, owner: Owner<'a>, span: Span, errors: &mut Diagnostics) {
         let Some((first, place)) = self.0.get(&address) else {

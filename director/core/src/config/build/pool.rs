@@ -1,44 +1,44 @@
 //! The servers of a service: regular ones, those that say sorry, and how many must be up.
 
+use super::checks::{self, Wanted};
+use super::entries;
 use super::nodes::family;
 use super::ports::{self, Placed};
 use super::servers::User;
 use super::services::Context;
-use super::{entries, one_or_several};
-use crate::config::decode::{List, Spanned};
+use crate::config::decode::Spanned;
 use crate::config::raw;
 use crate::config::report::Diagnostics;
-use crate::config::values::{Name, Number};
-use crate::model::{Checks, PortMap, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight};
+use crate::config::values::Number;
+use crate::model::{PortMap, Quorum, Ramp, RealServer, Role, SlowStart, Thresholds, Weight};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 const MAX_SERVERS: usize = 4_095;
-const MAX_PROBES: usize = 64;
 
-/// The servers of a service by name, sorry servers among them.
+/// The servers of a service by name, sorry servers among them. `complete`: nothing in the service was reported before.
 pub(super) fn servers<'a>(
     raw: &'a raw::Service,
+    complete: bool,
     user: User<'a>,
     ports: &[Placed],
     context: &mut Context<'_, 'a>,
 ) -> BTreeMap<String, RealServer> {
     let mut servers = BTreeMap::new();
-    regular(raw, user, ports, &mut servers, context);
-    sorry(raw, user, ports, &mut servers, context);
+    regular(raw, complete, user, ports, &mut servers, context);
+    sorry(raw, complete, user, ports, &mut servers, context);
     servers
 }
 
 fn regular<'a>(
     raw: &'a raw::Service,
+    complete: bool,
     user: User<'a>,
     ports: &[Placed],
     servers: &mut BTreeMap<String, RealServer>,
     context: &mut Context<'_, 'a>,
 ) {
-    let checks = probes(raw.probe.as_ref(), raw.probes.as_ref(), "service", ports, context);
-    let checks = Arc::new(Checks::all(checks));
+    let service_checks = Wanted::service(raw).checks(ports, complete, context);
     let entries = entries(raw.servers.as_ref());
     let sorry = raw.sorry_server.as_ref().map_or(0, |list| list.0.len());
     let count = entries.len() + sorry;
@@ -50,9 +50,11 @@ fn regular<'a>(
     for entry in entries {
         let addresses = context.servers.use_addresses(&entry.name, entry.span, user, context.errors);
         let Some(raw) = &entry.value else { continue };
+        let checks = Wanted::server(raw).checks_or(&service_checks, ports, complete, context);
         let ports = ports::map(raw, ports, context.errors);
         let thresholds = raw.thresholds.as_ref().and_then(|it| thresholds(it, context.errors));
         let Some(addresses) = addresses else { continue };
+        checks::check_families(&entry.name, entry.span, &addresses, &checks, context);
         let priority = raw.priority.as_ref().and_then(|it| u8::try_from(it.0).ok()).unwrap_or_default();
         let server = RealServer {
             name: entry.name.clone(),
@@ -60,7 +62,7 @@ fn regular<'a>(
             ports,
             weight: weight(raw.weight.as_ref()),
             role: Role::Regular { priority },
-            checks: Arc::clone(&checks),
+            checks,
             thresholds,
         };
         servers.insert(entry.name.clone(), server);
@@ -69,13 +71,14 @@ fn regular<'a>(
 
 fn sorry<'a>(
     raw: &'a raw::Service,
+    complete: bool,
     user: User<'a>,
     ports: &[Placed],
     servers: &mut BTreeMap<String, RealServer>,
     context: &mut Context<'_, 'a>,
 ) {
     for sorry in raw.sorry_server.iter().flat_map(|list| &list.0) {
-        let probes = probes(sorry.probe.as_ref(), sorry.probes.as_ref(), "sorry server", ports, context);
+        let checks = Wanted::sorry_server(sorry).checks(ports, complete, context);
         let Some(name) = &sorry.server else { continue };
         let addresses = context.servers.use_addresses(&name.0, name.span, user, context.errors);
         let regular = entries(raw.servers.as_ref()).iter().find(|entry| entry.name == name.0);
@@ -86,13 +89,14 @@ fn sorry<'a>(
             continue;
         }
         let Some(addresses) = addresses else { continue };
+        checks::check_families(&name.0, name.span, &addresses, &checks, context);
         let server = RealServer {
             name: name.0.clone(),
             addresses,
             ports: sorry.port.as_ref().map_or(PortMap::Keep, |port| PortMap::All(port.0)),
             weight: weight(sorry.weight.as_ref()),
             role: Role::Sorry,
-            checks: Arc::new(Checks::all(probes)),
+            checks,
             thresholds: None,
         };
         if servers.insert(name.0.clone(), server).is_some() {
@@ -143,31 +147,6 @@ pub(super) fn check_families(
             errors.error_hint(vip.span, message, format!("give the {what}s {family} addresses too"));
         }
     }
-}
-
-/// The names under `probe` or `probes` of `what`, each noted as used.
-pub(super) fn probes<'a>(
-    one: Option<&'a Spanned<Name>>,
-    several: Option<&'a Spanned<List<Name>>>,
-    what: &str,
-    ports: &[Placed],
-    context: &mut Context<'_, 'a>,
-) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in one_or_several(one, several) {
-        if names.contains(&name.0) {
-            let message = format!("probe {:?} is in the list twice", name.0);
-            context.errors.error_hint(name.span, message, "name it once");
-            continue;
-        }
-        context.probes.use_probe(name, ports, context.errors);
-        names.push(name.0.clone());
-    }
-    if let Some(list) = several.filter(|_| names.len() > MAX_PROBES) {
-        let message = format!("the {what} has {} probes; at most {MAX_PROBES} are allowed", names.len());
-        context.errors.error(list.key, message);
-    }
-    names
 }
 
 pub(super) fn quorum(raw: &raw::Service, errors: &mut Diagnostics) -> Quorum {

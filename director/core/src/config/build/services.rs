@@ -69,7 +69,7 @@ fn service<'a>(
     unsupported::service(raw, context.errors);
     let full_nat = raw.full_nat.as_ref().is_some_and(|it| it.value);
     let user = if full_nat { User::FullNat } else { User::Service(&entry.name) };
-    let servers = pool::servers(raw, user, ports, context);
+    let servers = pool::servers(raw, !entry.broken, user, ports, context);
     let vips = checked_vips(&entry.name, raw, context);
     pool::check_families(raw, &vips, &servers, context.errors);
     let default = Quiescence::default();

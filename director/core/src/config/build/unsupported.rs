@@ -1,7 +1,7 @@
 //! What the format has and this version does not do. Nothing of it is passed over: each is an error.
 
-use crate::config::decode::{Record, Spanned};
-use crate::config::raw::{self, Combination, MarkPackets};
+use crate::config::decode::Record;
+use crate::config::raw::{self, MarkPackets};
 use crate::config::report::{Diagnostics, Span};
 
 const HINT: &str = "take it out until a version supports it";
@@ -38,26 +38,4 @@ pub(super) fn service(raw: &raw::Service, errors: &mut Diagnostics) {
             errors,
         );
     }
-    if let Some(required) = &raw.probes_required {
-        probes_required(raw, required, errors);
-    }
-}
-
-/// Any and at-least are what happens anyway if they come to all of the probes.
-fn probes_required(raw: &raw::Service, required: &Spanned<Combination>, errors: &mut Diagnostics) {
-    let several = raw.probes.as_ref().map_or(0, |probes| probes.0.len());
-    let probes = several + usize::from(raw.probe.is_some());
-    let what = match required.value {
-        Combination::All => return,
-        Combination::Any if probes <= 1 => return,
-        Combination::Any => "probes_required: any".to_owned(),
-        Combination::AtLeast(number) if number as usize == probes => return,
-        Combination::AtLeast(number) if number as usize > probes => {
-            let message = format!("{number} probes are required, but the service has {probes}");
-            errors.error(required.span, message);
-            return;
-        }
-        Combination::AtLeast(number) => format!("probes_required: {number}"),
-    };
-    report(required.span, &what, "take it out: all probes are required then", errors);
 }

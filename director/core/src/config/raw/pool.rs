@@ -1,5 +1,6 @@
 //! The servers of a service, and what limits them.
 
+use super::probe::{Combination, ProbeUse};
 use crate::config::decode::{Decode, Definitions, List, Spanned, choice, record};
 use crate::config::report::Diagnostics;
 use crate::config::values::{Granularity, Name, Number, Period, Port, PortTable};
@@ -20,6 +21,14 @@ record! {
         priority: Number<0, 255>,
         /// Connections at which it takes no more, and at which it does so again. Default: any number.
         thresholds: Thresholds,
+        /// The probe that it must pass in place of the service's: its name, or its keys in place. Default: those of
+        /// the service.
+        probe: ProbeUse = at_most_one_of("probe"),
+        /// Several probes, in place of `probe`.
+        probes: List<ProbeUse> = at_most_one_of("probe"),
+        /// How many of the probes it must pass: `all`, `any`, or a number, also as {at-least: 2}. Default: all of its
+        /// own probes; of the service's, as many as there.
+        probes_required: Combination,
     }
 }
 
@@ -42,10 +51,12 @@ record! {
         port: Port,
         /// Its share beside other sorry servers; 0: none. Default: 1.
         weight: Number<0, 65_535>,
-        /// Name of the probe that it must pass itself. Default: none, and it counts as up.
-        probe: Name = at_most_one_of("probe"),
-        /// Names of several probes, in place of `probe`.
-        probes: List<Name> = at_most_one_of("probe"),
+        /// The probe that it must pass itself: its name, or its keys in place. Default: none, and it counts as up.
+        probe: ProbeUse = at_most_one_of("probe"),
+        /// Several probes, in place of `probe`.
+        probes: List<ProbeUse> = at_most_one_of("probe"),
+        /// How many of the probes it must pass: `all`, `any`, or a number, also as {at-least: 2}. Default: all.
+        probes_required: Combination,
     }
 }
 

@@ -5,12 +5,14 @@ mod dns;
 mod exec;
 mod http;
 mod origin;
+mod usage;
 
 pub(in crate::config) use damping::FlapDamping;
 pub(in crate::config) use dns::{Rcode, RecordType};
 pub(in crate::config) use exec::{Argument, Exit};
 pub(in crate::config) use http::{Header, Headers, HttpVersion, Method, StatusSpan};
 pub(in crate::config) use origin::{PacketMark, Source};
+pub(in crate::config) use usage::{Combination, ProbeUse};
 
 use crate::config::decode::{List, OneOrMany, choice, record};
 use crate::config::values::{AbsolutePath, Hex, Number, Percent, Period, Port, Size, Text};

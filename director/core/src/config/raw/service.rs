@@ -1,12 +1,10 @@
 //! Virtual services.
 
 use super::pool::{RateLimit, ServiceServer, SlowStart, SorryServer};
-use crate::config::decode::{Decode, Definitions, List, Named, OneOrMany, choice, expected, record};
-use crate::config::report::Diagnostics;
-use crate::config::values::{Granularity, Name, Number, Period, PortSpan, decimal};
-use crate::config::yaml::Node;
+use super::probe::{Combination, ProbeUse};
+use crate::config::decode::{List, Named, OneOrMany, choice, record};
+use crate::config::values::{Granularity, Number, Period, PortSpan};
 use crate::model::Mark;
-use serde_json::{Value, json};
 use std::net::IpAddr;
 
 record! {
@@ -41,12 +39,12 @@ record! {
         expire_quiescent_template: bool,
         /// Connections of a dead or removed server end at once (true), or are left alone (false). Default: true.
         expire_nodest_conn: bool,
-        /// Name of the probe that the servers must pass. Default: none, and servers count as up.
-        probe: Name = at_most_one_of("probe"),
-        /// Names of several probes, in place of `probe`.
-        probes: List<Name> = at_most_one_of("probe"),
-        /// How many of the probes a server must pass: `all`, `any`, or a number. Default: all. Others are not
-        /// supported yet.
+        /// The probe that the servers must pass: its name, or its keys in place. Default: none, and servers count
+        /// as up.
+        probe: ProbeUse = at_most_one_of("probe"),
+        /// Several probes, in place of `probe`.
+        probes: List<ProbeUse> = at_most_one_of("probe"),
+        /// How many of the probes a server must pass: `all`, `any`, or a number, also as {at-least: 2}. Default: all.
         probes_required: Combination,
         /// The real servers of the service, by their names under `servers`. May be empty: {}.
         servers: Named<ServiceServer> = required,
@@ -126,30 +124,5 @@ choice! {
     MarkPackets {
         First = "first",
         All = "all",
-    }
-}
-
-/// How many of its probes a server must pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) enum Combination {
-    All,
-    Any,
-    AtLeast(u32),
-}
-
-impl Decode for Combination {
-    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        let combination = match node.text() {
-            Some("all") => Some(Self::All),
-            Some("any") => Some(Self::Any),
-            _ => {
-                node.number().and_then(decimal).filter(|number| (1..=64).contains(number)).map(Self::AtLeast)
-            }
-        };
-        combination.or_else(|| expected(node, "all, any, or a number from 1 to 64", errors))
-    }
-
-    fn schema(_: &mut Definitions) -> Value {
-        json!({ "anyOf": [{ "enum": ["all", "any"] }, { "type": "integer", "minimum": 1, "maximum": 64 }] })
     }
 }
