@@ -47,6 +47,8 @@ test_needs() {
     # Servers that the probes are tried on.
     program nginx nginx
     program openssl openssl
+    program postfix postfix
+    program xrdp xrdp
 }
 
 install() {

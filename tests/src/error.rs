@@ -14,6 +14,9 @@ pub enum Error {
         /// Debian's package that has it.
         package: &'static str,
     },
+    /// Only root can run it.
+    #[error("{0} needs several users, which only root has: run as root")]
+    NotRoot(&'static str),
     /// There is no director to test.
     #[error("there is no director binary at {0}\n  hint: build it first: cargo build")]
     MissingDirector(String),

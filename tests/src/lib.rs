@@ -46,7 +46,7 @@ pub use farm::{Lab, addresses, without_server};
 pub use greeting::Greeting;
 pub use host::Host;
 pub use raw::{Raw, Segment};
-pub use sandbox::test;
+pub use sandbox::{Need, test, test_with};
 pub use server::Server;
 pub use wait::eventually;
 

@@ -60,8 +60,28 @@ pub const DIRECTORY: &str = "/run/lab";
 /// # Panics
 /// If the body fails or panics, takes longer than three minutes, or the sandbox cannot be made and `ALLOW_SKIP` is
 /// not 1. What the lab knows by then (logs, rulesets) is part of the output.
-#[expect(clippy::panic, reason = "that is how a test fails")]
 pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(body: F) {
+    test_with(&[], body);
+}
+
+/// What a test needs beyond what the lab itself does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// This program, which is in that package of Debian's.
+    Program(&'static str, &'static str),
+    /// This program, which is in that package and gives its processes to users of their own.
+    Users(&'static str, &'static str),
+}
+
+/// As [`test`], for a test that needs more than the others.
+///
+/// # Panics
+/// As [`test`].
+#[expect(clippy::panic, reason = "that is how a test fails")]
+pub fn test_with<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(
+    needs: &[Need],
+    body: F,
+) {
     if inside() {
         if let Err(error) = guarded(TEST_LIMIT, || body().map_err(|error| error.to_string())) {
             panic!("{error}");
@@ -70,7 +90,7 @@ pub fn test<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(
     }
     let name = test_name(type_name::<F>());
     let arguments = [name, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"];
-    match check().and_then(|()| run_inside(&arguments, Output::Collect)) {
+    match check().and_then(|()| check_needs(needs)).and_then(|()| run_inside(&arguments, Output::Collect)) {
         // The harness is content with no test at all.
         Ok((0, output)) if !output.contains("1 passed") => panic!("no test of this binary is named {name}"),
         Ok((0, _)) => {}
@@ -113,9 +133,7 @@ pub fn main(body: impl FnOnce() -> std::result::Result<(), Box<dyn std::error::E
 /// A program is missing, or namespaces are not allowed.
 pub fn check() -> Result<()> {
     for (program, package) in PROGRAMS {
-        if !SEARCH_PATH.split(':').any(|directory| Path::new(directory).join(program).exists()) {
-            return Err(Error::MissingProgram { program, package });
-        }
+        check_program(program, package)?;
     }
     let output = unshare().args(["ip", "link", "show"]).output().doing("starting unshare")?;
     if !output.status.success() {
@@ -125,6 +143,21 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
+fn check_needs(needs: &[Need]) -> Result<()> {
+    needs.iter().try_for_each(|need| match *need {
+        Need::Program(program, package) => check_program(program, package),
+        Need::Users(program, _) if !nix::unistd::geteuid().is_root() => Err(Error::NotRoot(program)),
+        Need::Users(program, package) => check_program(program, package),
+    })
+}
+
+fn check_program(program: &'static str, package: &'static str) -> Result<()> {
+    if SEARCH_PATH.split(':').any(|directory| Path::new(directory).join(program).exists()) {
+        return Ok(());
+    }
+    Err(Error::MissingProgram { program, package })
+}
+
 /// True in the inner process.
 #[must_use]
 pub fn inside() -> bool {
@@ -132,7 +165,7 @@ pub fn inside() -> bool {
 }
 
 fn may_skip(error: &Error) -> bool {
-    matches!(error, Error::MissingProgram { .. } | Error::Namespaces(_))
+    matches!(error, Error::MissingProgram { .. } | Error::NotRoot(_) | Error::Namespaces(_))
         && std::env::var(ALLOW_SKIP).is_ok_and(|value| value == "1")
 }
 
