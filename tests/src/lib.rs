@@ -24,6 +24,7 @@
 //! ```
 
 pub mod api;
+pub mod authority;
 pub mod baseline;
 pub mod client;
 pub mod director;
@@ -32,12 +33,14 @@ pub mod family;
 pub mod farm;
 pub mod greeting;
 pub mod host;
+pub mod program;
 pub mod raw;
 pub mod sandbox;
 pub mod server;
 pub mod wait;
 
 pub use api::Api;
+pub use authority::{Authority, Certificate};
 pub use client::{Client, Failure, Flow, Hold, Load, Tally, Target, UdpClient};
 pub use director::Director;
 pub use error::Error;
@@ -45,6 +48,7 @@ pub use family::Family;
 pub use farm::{Lab, addresses, without_server};
 pub use greeting::Greeting;
 pub use host::Host;
+pub use program::Program;
 pub use raw::{Raw, Segment};
 pub use sandbox::{Need, test, test_with};
 pub use server::Server;

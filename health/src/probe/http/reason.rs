@@ -135,7 +135,9 @@ fn cause(status: u16, headers: &HeaderMap, settings: &Http, address: SocketAddr)
     let host = host.unwrap_or_default();
     match status {
         300..=399 => elsewhere(status, headers, settings, &host),
-        400 => format!("the server cannot make sense of the request: check path, headers and host ({host})"),
+        400 => format!(
+            "the server does not know the host {host}, or cannot make sense of the request: check host, path and headers"
+        ),
         401 => format!("{path} needs a login: add 401 to status, or probe a path that needs none"),
         403 => format!("the server forbids {path}: let the director have it, or probe another path"),
         404 => format!("there is no {path} on {host}: check path and host"),

@@ -237,7 +237,7 @@ async fn each_status_says_what_it_means() {
         (
             named(),
             "400 Bad",
-            "the server cannot make sense of the request: check path, headers and host (www.example)",
+            "the server does not know the host www.example, or cannot make sense of the request: check host, path and headers",
         ),
         (
             named(),
