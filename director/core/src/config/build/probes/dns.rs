@@ -5,7 +5,7 @@ use crate::config::raw::{self, RecordType};
 use crate::config::report::{Diagnostics, quoted};
 use crate::config::values::Text;
 use health::kind::Dns;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use health::kind::dns::{answer as normal, labels, record_type};
 
 pub(super) fn dns(raw: &raw::Probe, errors: &mut Diagnostics) -> Dns {
     let query = raw.query.as_ref().map_or_else(|| ".".to_owned(), |text| query(text, errors));
@@ -19,35 +19,19 @@ pub(super) fn dns(raw: &raw::Probe, errors: &mut Diagnostics) -> Dns {
     Dns { query, record: record.word().to_owned(), rcodes, answer }
 }
 
-/// A name of the DNS: RFC 1035, section 2.3.4.
 fn query(text: &Spanned<Text>, errors: &mut Diagnostics) -> String {
-    let name = text.0.strip_suffix('.').unwrap_or(&text.0);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    };
-    if text.0 != "." && (name.len() > 253 || !name.split('.').all(label)) {
+    if let Err(reason) = labels(&text.0) {
         let message = format!("{} cannot be a name in the DNS", quoted(&text.0));
-        errors.error_hint(
-            text.span,
-            message,
-            "as www.example.org, or \".\" for the root; at most 63 characters between dots",
-        );
+        errors.error_hint(text.span, message, reason);
     }
     text.0.clone()
 }
 
 fn answer(text: &Spanned<Text>, record: RecordType, errors: &mut Diagnostics) -> String {
-    let expected = if record == RecordType::A && text.0.parse::<Ipv4Addr>().is_err() {
-        Some("an IPv4 address")
-    } else if record == RecordType::Aaaa && text.0.parse::<Ipv6Addr>().is_err() {
-        Some("an IPv6 address")
-    } else {
-        None
-    };
-    if let Some(expected) = expected {
-        let found = quoted(&text.0);
-        let message = format!("the data of a record of type {} is {expected}, not {found}", record.word());
-        errors.error(text.span, message);
+    let record = record.word();
+    if let Err(reason) = record_type(record).and_then(|number| normal(number, &text.0)) {
+        let message = format!("{} cannot be the data of a record of type {record}", quoted(&text.0));
+        errors.error_hint(text.span, message, reason);
     }
     text.0.clone()
 }
