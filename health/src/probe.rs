@@ -3,6 +3,7 @@
 mod connect;
 mod datagram;
 mod dns;
+mod exec;
 mod farewell;
 mod http;
 mod icmp;
@@ -16,20 +17,27 @@ mod tls;
 pub mod trace;
 mod udp;
 
-use crate::{Failure, Fault, Kind, Outcome, Passed, Target};
+use crate::{Failure, Kind, Outcome, Passed, Target};
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use trace::Trace;
 
 /// What attempts share.
 #[derive(Debug, Default)]
 pub struct Resources {
+    programs: exec::Programs,
     tls: tls::Configurations,
 }
 
 /// Makes one attempt, no longer than the target's timeout.
 pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> Outcome {
     let start = Instant::now();
-    let result = match timeout(target.timeout, probe(target, resources, trace)).await {
+    let limit = match &*target.kind {
+        // Its probe keeps to the timeout itself, as there is something to kill then.
+        Kind::Exec(_) => target.timeout.saturating_add(Duration::from_secs(1)),
+        _ => target.timeout,
+    };
+    let result = match timeout(limit, probe(target, resources, trace)).await {
         Ok(result) => result,
         Err(_) => trace.timed_out(target.address, target.timeout),
     };
@@ -46,6 +54,6 @@ async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<
         Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
         Kind::Smtp(settings) => smtp::probe(target, settings, resources, trace).await,
         Kind::Http(settings) => http::probe(target, settings, resources, trace).await,
-        kind @ Kind::Exec(_) => Err(Failure::new(Fault::Local, format!("not built yet: {kind:?}"))),
+        Kind::Exec(settings) => exec::probe(target, settings, &resources.programs, trace).await,
     }
 }

@@ -1,0 +1,125 @@
+//! What a program says.
+
+use crate::probe::trace::Trace;
+use std::convert::Infallible;
+use std::fs::File;
+use std::future::pending;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use tokio::net::unix::pipe::Receiver;
+
+/// Bytes that are kept of each stream; the rest is read, so that the program is not held up, and dropped.
+const KEPT: usize = 4096;
+/// Characters of a reason.
+const LINE: usize = 200;
+
+/// What a program has said so far, on both its streams.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    stdout: Capture,
+    stderr: Capture,
+}
+
+#[derive(Debug, Default)]
+struct Capture {
+    pipe: Option<Receiver>,
+    kept: Vec<u8>,
+    dropped: usize,
+}
+
+impl Output {
+    /// Begins to listen.
+    pub(super) fn listen(&mut self, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<()> {
+        self.stdout.pipe = Some(Receiver::from_owned_fd(stdout)?);
+        self.stderr.pipe = Some(Receiver::from_owned_fd(stderr)?);
+        Ok(())
+    }
+
+    /// Takes in what is said, for as long as somebody polls.
+    pub(super) async fn collect(&mut self) -> Infallible {
+        tokio::join!(self.stdout.collect(), self.stderr.collect());
+        pending().await
+    }
+
+    /// Takes in what was said and not read yet, and waits for nothing: whoever holds the other end may never let go.
+    pub(super) fn collect_rest(&mut self) {
+        self.stdout.collect_rest();
+        self.stderr.collect_rest();
+    }
+
+    /// The first line of standard output, or else of standard error; `None` if there is none.
+    pub(super) fn said(&self) -> Option<String> {
+        first_line(&self.stdout.kept).or_else(|| first_line(&self.stderr.kept))
+    }
+
+    /// For people who asked for the dialogue.
+    pub(super) fn record(&self, trace: &Trace) {
+        for (capture, name) in [(&self.stdout, "output"), (&self.stderr, "error")] {
+            if !capture.kept.is_empty() {
+                trace.note(|| format!("standard {name}:"));
+                trace.received(&capture.kept);
+            }
+            if capture.dropped > 0 {
+                trace.note(|| format!("{} further bytes are left out", capture.dropped));
+            }
+        }
+    }
+}
+
+impl Capture {
+    async fn collect(&mut self) {
+        let mut buffer = [0; 16 * 1024];
+        while let Some(pipe) = &self.pipe {
+            let read = match pipe.readable().await {
+                Ok(()) => pipe.try_read(&mut buffer),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(count @ 1..) => self.keep(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => self.pipe = None,
+            }
+        }
+    }
+
+    fn collect_rest(&mut self) {
+        // Past the runtime, which may not have been told yet that there is something to read.
+        let Some(Ok(pipe)) = self.pipe.take().map(Receiver::into_nonblocking_fd) else { return };
+        let mut buffer = [0; KEPT];
+        let mut pipe = File::from(pipe);
+        while self.kept.len() < KEPT {
+            match pipe.read(&mut buffer) {
+                Ok(count @ 1..) => self.keep(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, fresh: &[u8]) {
+        let kept = fresh.get(..KEPT - self.kept.len()).unwrap_or(fresh);
+        self.kept.extend_from_slice(kept);
+        self.dropped = self.dropped.saturating_add(fresh.len() - kept.len());
+    }
+}
+
+/// The first line that says something.
+pub(super) fn first_line(bytes: &[u8]) -> Option<String> {
+    bytes.split(|byte| *byte == b'\n').map(line).find(|line| !line.is_empty())
+}
+
+/// A line that can be shown anywhere: short, and with a mark in place of what would not show.
+pub(super) fn line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let shows = |c: char| c.escape_debug().len() == 1 || matches!(c, '"' | '\'' | '\\');
+    let shown = text.trim().chars().map(|c| match c {
+        c if c.is_whitespace() => ' ',
+        c if shows(c) => c,
+        _ => char::REPLACEMENT_CHARACTER,
+    });
+    let line: String = shown.collect();
+    match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
