@@ -58,7 +58,8 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let limits = Limits { concurrency, seed: fnv1a(node.as_bytes()) };
     let mut control = Control::new(options, node, configuration, targets)?;
     let probes = probed.borrow().len();
-    let mut verdicts = health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
+    let (mut verdicts, _until_it_stops) =
+        health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
     // The start state of every target: a server that was down stays out until it has passed.
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await?;

@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::runtime::Builder;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -40,24 +40,56 @@ impl Default for Limits {
     }
 }
 
-/// Probes `targets` until its sender or every receiver of the verdicts is gone.
+/// Probing that goes on until this is dropped, which waits until the programs of exec probes are dead.
+#[derive(Debug)]
+pub struct Probing {
+    goes_on: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Probes `targets` until [`Probing`] is dropped, or their sender or every receiver of the verdicts is gone.
 ///
 /// A thread of its own does it: passing each attempt from thread to thread would cost as much as the probe itself,
 /// and nobody else's work delays one.
 ///
 /// # Errors
 /// No thread can be started, or it gets no means to wait for sockets.
-pub fn spawn(targets: watch::Receiver<Targets>, limits: Limits) -> io::Result<watch::Receiver<Verdicts>> {
+pub fn spawn(
+    targets: watch::Receiver<Targets>,
+    limits: Limits,
+) -> io::Result<(watch::Receiver<Verdicts>, Probing)> {
     let resources = Arc::new(Resources::default());
-    let (prober, verdicts) = Prober::new(limits, move |target: Target| {
+    let (mut prober, verdicts) = Prober::new(limits, move |target: Target| {
         let resources = Arc::clone(&resources);
         async move { probe::attempt(&target, &resources, &Trace::quiet()).await }
     });
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let thread = thread::Builder::new().name("probes".to_owned());
-    thread.spawn(move || runtime.block_on(prober.run(targets)))?;
-    Ok(verdicts)
+    let (goes_on, ended) = oneshot::channel();
+    let thread = thread.spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = prober.run(targets) => {}
+                _ = ended => {}
+            }
+            prober.under_way.shutdown().await;
+        });
+        // What waits for programs that were killed returns.
+        runtime.shutdown_timeout(LAST_WAIT);
+    })?;
+    Ok((verdicts, Probing { goes_on: Some(goes_on), thread: Some(thread) }))
 }
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        drop(self.goes_on.take());
+        // A panic there was reported as such.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A program that was killed is gone by then, unless a broken disk holds it.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// From one publication to the next: copying the map takes about a tenth of it if there are 20,000 targets.
 const GAP: Duration = Duration::from_millis(10);
@@ -108,7 +140,7 @@ where
         (prober, verdicts)
     }
 
-    async fn run(mut self, mut targets: watch::Receiver<Targets>) {
+    async fn run(&mut self, mut targets: watch::Receiver<Targets>) {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         targets.mark_changed();

@@ -214,9 +214,7 @@ fn command(target: &Target, settings: &Exec) -> Vec<String> {
         }
         text + rest
     };
-    // The program itself is a path: nothing stands for anything there.
-    let mut words = settings.command.iter();
-    words.next().cloned().into_iter().chain(words.map(expand)).collect()
+    settings.command.iter().map(expand).collect()
 }
 
 /// The program's name for people: the last part of its path.

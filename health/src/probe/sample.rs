@@ -2,7 +2,9 @@
 
 use super::trace::{Event, Trace};
 use super::{Resources, attempt as make};
+use crate::kind::{Exec, ExitMeaning};
 use crate::{Failure, Kind, Origin, Pace, Passed, Policy, Start, Target};
+use nix::unistd::{User, geteuid};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,4 +42,18 @@ pub(crate) async fn dialogue(target: &Target) -> (Result<Passed, Failure>, Vec<S
         Event::Received(bytes) => format!("< {}", bytes.escape_ascii()),
     });
     (outcome.result, lines.collect())
+}
+
+/// Whom tests may run programs as: root anybody, others themselves.
+pub(crate) fn user() -> String {
+    if geteuid().is_root() {
+        return "nobody".to_owned();
+    }
+    User::from_uid(geteuid()).unwrap().unwrap().name
+}
+
+/// A shell that runs `script`.
+pub(crate) fn shell(script: &str) -> Kind {
+    let command = vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()];
+    Kind::Exec(Exec { command, user: user(), exit: ExitMeaning::Weight })
 }

@@ -85,8 +85,8 @@ where
     Attempt: Fn(Target) -> Ends + Send + 'static,
     Ends: Future<Output = Outcome> + Send + 'static,
 {
-    let (prober, verdicts) = Prober::new(limits, attempt);
-    tokio::spawn(prober.run(targets));
+    let (mut prober, verdicts) = Prober::new(limits, attempt);
+    tokio::spawn(async move { prober.run(targets).await });
     verdicts
 }
 
@@ -310,11 +310,29 @@ async fn sees_a_real_listener_go_and_come_back() {
     let address = listener.local_addr().unwrap();
     let fast = Target { pace: every(SECOND / 50), ..target(address.port()) };
     let (_sender, receiver) = watch::channel(targets([("a", fast)]));
-    let mut verdicts = spawn(receiver, Limits::default()).unwrap();
+    let (mut verdicts, _probing) = spawn(receiver, Limits::default()).unwrap();
     until(&mut verdicts, "a", |verdict| &*verdict.reason == "passed").await;
     drop(listener);
     let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
     assert_eq!(*verdict.reason, *format!("connection refused: nothing listens on {address}"));
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
     until(&mut verdicts, "a", |verdict| verdict.is_up()).await;
+}
+
+#[tokio::test]
+async fn its_programs_die_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let path = folder.path().join("number");
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", path.display());
+    let kind = Arc::new(crate::probe::sample::shell(&script));
+    let exec = Target { kind, timeout: 60 * SECOND, pace: every(SECOND / 50), ..target(0) };
+    let (_sender, receiver) = watch::channel(targets([("a", exec)]));
+    let (_verdicts, probing) = spawn(receiver, Limits::default()).unwrap();
+    while !path.exists() {
+        tokio::time::sleep(COARSE).await;
+    }
+    drop(probing);
+    let program = std::fs::read_to_string(&path).unwrap();
+    assert!(!std::fs::exists(format!("/proc/{}", program.trim())).unwrap());
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::probe::sample::{attempt, dialogue, failure, target};
+use crate::probe::sample::{self, attempt, dialogue, failure, target, user};
 use crate::probe::{Resources, attempt as make};
 use crate::{Kind, Outcome};
 use nix::unistd::{User, geteuid};
@@ -11,14 +11,6 @@ use tempfile::TempDir;
 
 const ADDRESS: &str = "10.0.1.1:3389";
 
-/// Whom tests may run programs as: root anybody, others themselves.
-fn user() -> String {
-    if geteuid().is_root() {
-        return "nobody".to_owned();
-    }
-    User::from_uid(geteuid()).unwrap().unwrap().name
-}
-
 fn settings(command: &[&str], exit: ExitMeaning) -> Exec {
     Exec { command: command.iter().map(|word| (*word).to_owned()).collect(), user: user(), exit }
 }
@@ -28,7 +20,7 @@ fn program(command: &[&str]) -> Target {
 }
 
 fn shell(script: &str) -> Target {
-    program(&["/bin/sh", "-c", script])
+    target(sample::shell(script), ADDRESS.parse().unwrap())
 }
 
 fn within(timeout: Duration, target: Target) -> Target {
