@@ -32,11 +32,9 @@ pub struct Resources {
 /// Makes one attempt, no longer than the target's timeout.
 pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> Outcome {
     let start = Instant::now();
-    let limit = match &*target.kind {
-        // Its probe keeps to the timeout itself, as there is something to kill then.
-        Kind::Exec(_) => target.timeout.saturating_add(Duration::from_secs(1)),
-        _ => target.timeout,
-    };
+    // A program is killed when its time is over, which its probe does.
+    let longer = if matches!(*target.kind, Kind::Exec(_)) { Duration::from_secs(1) } else { Duration::ZERO };
+    let limit = target.timeout.saturating_add(longer);
     let result = match timeout(limit, probe(target, resources, trace)).await {
         Ok(result) => result,
         Err(_) => trace.timed_out(target.address, target.timeout),

@@ -325,7 +325,7 @@ async fn its_programs_die_with_it() {
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let path = folder.path().join("number");
     let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", path.display());
-    let kind = Arc::new(crate::probe::sample::shell(&script));
+    let kind = Arc::new(probe::sample::shell(&script));
     let exec = Target { kind, timeout: 60 * SECOND, pace: every(SECOND / 50), ..target(0) };
     let (_sender, receiver) = watch::channel(targets([("a", exec)]));
     let (_verdicts, probing) = spawn(receiver, Limits::default()).unwrap();
@@ -333,6 +333,6 @@ async fn its_programs_die_with_it() {
         tokio::time::sleep(COARSE).await;
     }
     drop(probing);
-    let program = std::fs::read_to_string(&path).unwrap();
+    let program = tokio::fs::read_to_string(&path).await.unwrap();
     assert!(!std::fs::exists(format!("/proc/{}", program.trim())).unwrap());
 }

@@ -6,8 +6,9 @@ use nix::unistd::{User, geteuid};
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 const ADDRESS: &str = "10.0.1.1:3389";
 
@@ -52,12 +53,12 @@ fn process(text: &str) -> u32 {
 
 /// Waits until a process no longer runs; whoever took it over may still have to notice.
 async fn ends(process: u32) {
-    let runs = || {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let runs = async || {
+        let stat = tokio::fs::read_to_string(format!("/proc/{process}/stat")).await.unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['R', 'S', 'D', 'T']))
     };
     let start = Instant::now();
-    while runs() {
+    while runs().await {
         assert!(start.elapsed() < Duration::from_secs(10), "process {process} still runs");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -261,7 +262,7 @@ async fn it_dies_with_its_attempt() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     task.abort();
-    is_reaped(process(fs::read_to_string(&path).unwrap().trim())).await;
+    is_reaped(process(tokio::fs::read_to_string(&path).await.unwrap().trim())).await;
 }
 
 #[test]
@@ -271,15 +272,16 @@ fn it_dies_with_its_runtime() {
     let path = folder.path().join("number");
     let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", path.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let program = runtime.block_on(async {
         tokio::spawn(async move { attempt(&shell(&script)).await });
         while !path.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        tokio::fs::read_to_string(&path).await.unwrap()
     });
     // Waits for the thread that waits for the program.
     drop(runtime);
-    assert!(!fs::exists(format!("/proc/{}", fs::read_to_string(&path).unwrap().trim())).unwrap());
+    assert!(!fs::exists(format!("/proc/{}", program.trim())).unwrap());
 }
 
 #[tokio::test]
@@ -339,7 +341,7 @@ async fn what_it_says_can_be_shown() {
 #[tokio::test]
 async fn only_so_many_run_at_once() {
     let resources = Arc::new(Resources::default());
-    let gate = resources.programs.0.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+    let gate = resources.programs.0.clone().acquire_many_owned(64).await.unwrap();
     let late = within(Duration::from_millis(100), program(&["/bin/true"]));
     let Outcome { result, .. } = make(&late, &resources, &Trace::quiet()).await;
     assert_eq!(
@@ -350,5 +352,5 @@ async fn only_so_many_run_at_once() {
     drop(gate);
     assert!(make(&program(&["/bin/true"]), &resources, &Trace::quiet()).await.result.is_ok());
     // All leave is given back, once the programs are reaped.
-    let _all = resources.programs.0.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+    let _all = resources.programs.0.clone().acquire_many_owned(64).await.unwrap();
 }
