@@ -5,13 +5,40 @@ use crate::overrides::{Override, ReturningClients};
 use crate::pool::WHOLE;
 
 /// What the probes of a server say together.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// All of them pass, or there is none.
-    #[default]
-    Up,
-    /// At least one fails; why, in words.
+    /// As many pass as must, or there is none.
+    Up(Advice),
+    /// Nobody can tell yet; why, in words.
+    Unknown(String),
+    /// Too many fail; why, in words.
     Down(String),
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::Up(Advice::default())
+    }
+}
+
+/// What probes that pass say beside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Advice {
+    /// The weight that they ask for in place of the configured one.
+    pub weight: Option<Asked>,
+    /// Percent of its weight that a server keeps which is slow, 1 to 100; `None`: all of it.
+    pub slow_weight: Option<u8>,
+    /// What people should know, in words.
+    pub notes: Vec<String>,
+}
+
+/// A weight that a probe asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The weight; 0: no new connections.
+    pub weight: Weight,
+    /// Who asks for it and why, in words.
+    pub by: String,
 }
 
 /// State of a server in a service.
@@ -25,6 +52,8 @@ pub enum State {
     Overloaded,
     /// Its probes fail.
     Down,
+    /// Its probes have yet to tell: no new connections, those that it has go on.
+    Unknown,
     /// An operator drains it.
     Drained,
     /// Its weight is 0.
@@ -62,9 +91,11 @@ impl Availability {
 /// Decides for one server at `now`, in seconds since 1970, as if it stood alone: never standby or overloaded, which
 /// is for the pool to say.
 ///
-/// A failed probe is stronger than a drain, a drain stronger than a weight. `quiescent: false` makes a failed
+/// A failed probe is stronger than a drain, a drain stronger than a weight; a weight that an operator set is stronger
+/// than one that a probe asks for, which is stronger than the configured one. `quiescent: false` makes a failed
 /// server count as removed: persistent clients never return to it. `expire_nodest_conn` ends the connections of a
-/// server that is dead or removed, never those of a drained one: that is for the drain's deadline to say.
+/// server that is dead or removed, never those of one that is drained, which is for the drain's deadline to say, or
+/// of one that nobody knows anything of.
 #[must_use]
 pub fn availability(
     server: &RealServer,
@@ -73,49 +104,49 @@ pub fn availability(
     overridden: Override,
     now: u64,
 ) -> Availability {
-    let set = overridden.weight_at(now);
-    let weight = set.map_or(server.weight, Weight::new);
+    let set = overridden.weight_at(now).map(Weight::new);
+    let asked = match health {
+        Health::Up(advice) => advice.weight.as_ref().filter(|_| set.is_none()),
+        Health::Unknown(_) | Health::Down(_) => None,
+    };
+    let weight = set.or(asked.map(|asked| asked.weight)).unwrap_or(server.weight);
     let full_weight = if weight == Weight::ZERO { server.weight } else { weight };
     let returns_to_quiescent = !quiescence.expire_quiescent_template;
+    let without_weight = |state, reason| Availability {
+        state,
+        reason,
+        weight: Weight::ZERO,
+        full_weight,
+        share: 0,
+        admits_returning: returns_to_quiescent,
+        keeps_connections: true,
+    };
     match (health, overridden.drain) {
         (Health::Down(reason), _) => Availability {
-            state: State::Down,
-            reason: reason.clone(),
-            weight: Weight::ZERO,
-            full_weight,
-            share: 0,
             admits_returning: quiescence.quiescent && returns_to_quiescent,
             keeps_connections: !quiescence.expire_nodest_conn,
+            ..without_weight(State::Down, reason.clone())
         },
-        (Health::Up, Some(drain)) => Availability {
-            state: State::Drained,
-            reason: "drained by an operator".to_owned(),
-            weight: Weight::ZERO,
-            full_weight,
-            share: 0,
+        (Health::Up(_) | Health::Unknown(_), Some(drain)) => Availability {
             admits_returning: match drain.returning_clients {
                 Some(clients) => clients == ReturningClients::Stay && !drain.cuts(now),
                 None => returns_to_quiescent && !drain.cuts(now),
             },
             keeps_connections: !drain.cuts(now),
+            ..without_weight(State::Drained, "drained by an operator".to_owned())
         },
-        (Health::Up, None) if weight == Weight::ZERO => Availability {
-            state: State::Quiescent,
-            reason: if set.is_some() {
-                "weight 0, set by an operator"
-            } else {
-                "weight 0 in the configuration"
-            }
-            .to_owned(),
-            weight,
-            full_weight,
-            share: 0,
-            admits_returning: returns_to_quiescent,
-            keeps_connections: true,
-        },
-        (Health::Up, None) => Availability {
+        (Health::Unknown(reason), None) => without_weight(State::Unknown, reason.clone()),
+        (Health::Up(advice), None) if weight == Weight::ZERO => {
+            let why = match (set, asked) {
+                (Some(_), _) => "weight 0, set by an operator".to_owned(),
+                (None, Some(asked)) => asked.reason(),
+                (None, None) => "weight 0 in the configuration".to_owned(),
+            };
+            without_weight(State::Quiescent, sentence(Some(why), advice))
+        }
+        (Health::Up(advice), None) => Availability {
             state: State::Up,
-            reason: String::new(),
+            reason: sentence(asked.map(Asked::reason), advice),
             weight,
             full_weight,
             share: u32::from(weight.get()) * WHOLE,
@@ -123,6 +154,17 @@ pub fn availability(
             keeps_connections: true,
         },
     }
+}
+
+impl Asked {
+    fn reason(&self) -> String {
+        format!("weight {}, asked for by {}", self.weight.get(), self.by)
+    }
+}
+
+/// Why it is as it is, and what else is to be known.
+fn sentence(why: Option<String>, advice: &Advice) -> String {
+    why.into_iter().chain(advice.notes.iter().cloned()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -154,7 +196,7 @@ mod tests {
     ) -> (State, u16, bool, bool) {
         let quiescence =
             Quiescence { quiescent: q[0], expire_quiescent_template: q[1], expire_nodest_conn: q[2] };
-        let health = if down { Health::Down("refused".into()) } else { Health::Up };
+        let health = if down { Health::Down("refused".into()) } else { Health::default() };
         let overridden = Override {
             weight: set.map(|weight| WeightOverride { weight, until: None }),
             drain: drained.then(Drain::default),
@@ -204,12 +246,12 @@ mod tests {
         };
         let down = Health::Down("refused".into());
         let drain = Some(Drain::default());
-        assert_eq!(full(3, &Health::Up, Override { weight: None, drain }), 3);
-        assert_eq!(full(3, &Health::Up, Override { weight: set(5), drain }), 5);
+        assert_eq!(full(3, &Health::default(), Override { weight: None, drain }), 3);
+        assert_eq!(full(3, &Health::default(), Override { weight: set(5), drain }), 5);
         assert_eq!(full(3, &down, Override { weight: set(5), drain: None }), 5);
-        assert_eq!(full(3, &Health::Up, Override { weight: set(0), drain: None }), 3);
-        assert_eq!(full(0, &Health::Up, Override::default()), 0);
-        assert_eq!(full(3, &Health::Up, Override { weight: set(5), drain: None }), 5);
+        assert_eq!(full(3, &Health::default(), Override { weight: set(0), drain: None }), 3);
+        assert_eq!(full(0, &Health::default(), Override::default()), 0);
+        assert_eq!(full(3, &Health::default(), Override { weight: set(5), drain: None }), 5);
     }
 
     #[test]
@@ -223,7 +265,7 @@ mod tests {
             let quiescence = Quiescence { expire_quiescent_template: expire, ..Quiescence::default() };
             let drain = Drain { returning_clients: Some(clients), ..Drain::default() };
             let overridden = Override { weight: None, drain: Some(drain) };
-            let it = availability(&server(1), quiescence, &Health::Up, overridden, 0);
+            let it = availability(&server(1), quiescence, &Health::default(), overridden, 0);
             assert_eq!(it.admits_returning, returns, "{expire} {clients:?}");
         }
     }
@@ -232,8 +274,50 @@ mod tests {
     fn a_drain_that_cuts_ends_connections_at_its_deadline() {
         let drain = Drain { deadline: Some(100), at_deadline: AtDeadline::Cut, ..Drain::default() };
         let overridden = Override { weight: None, drain: Some(drain) };
-        let decide = |now| availability(&server(1), Quiescence::default(), &Health::Up, overridden, now);
+        let decide = |now| availability(&server(1), Quiescence::default(), &Health::default(), overridden, now);
         assert!(decide(99).keeps_connections);
         assert!(!decide(100).keeps_connections);
+    }
+
+    fn up(weight: Option<u16>, notes: &[&str]) -> Health {
+        let weight = weight.map(|weight| Asked { weight: Weight::new(weight), by: "load: busy".into() });
+        Health::Up(Advice {
+            weight,
+            notes: notes.iter().map(|&note| note.to_owned()).collect(),
+            ..Advice::default()
+        })
+    }
+
+    #[test]
+    fn a_probe_may_ask_for_a_weight_unless_an_operator_set_one() {
+        let decide = |health: &Health, set: Option<u16>| {
+            let overridden = Override {
+                weight: set.map(|weight| WeightOverride { weight, until: None }),
+                ..Override::default()
+            };
+            let it = availability(&server(5), Quiescence::default(), health, overridden, 0);
+            (it.state, it.weight.get(), it.full_weight.get(), it.reason)
+        };
+        let asked = |weight: u16| format!("weight {weight}, asked for by load: busy");
+        assert_eq!(decide(&up(Some(3), &[]), None), (State::Up, 3, 3, asked(3)));
+        assert_eq!(decide(&up(Some(0), &[]), None), (State::Quiescent, 0, 5, asked(0)));
+        assert_eq!(decide(&up(Some(0), &[]), Some(7)), (State::Up, 7, 7, String::new()));
+        let by_operator = (State::Quiescent, 0, 5, "weight 0, set by an operator".to_owned());
+        assert_eq!(decide(&up(Some(3), &[]), Some(0)), by_operator);
+        let noted = up(Some(3), &["web: the certificate ends soon", "rdp: refused"]);
+        assert_eq!(decide(&noted, None).3, asked(3) + "; web: the certificate ends soon; rdp: refused");
+        assert_eq!(decide(&up(None, &["web: old"]), None), (State::Up, 5, 5, "web: old".to_owned()));
+    }
+
+    #[test]
+    fn a_server_that_nobody_knows_gets_nothing_new_and_loses_nothing() {
+        for (expire, returns) in [(true, false), (false, true)] {
+            let quiescence = Quiescence { expire_quiescent_template: expire, ..Quiescence::default() };
+            let unknown = Health::Unknown("rdp: not probed yet".into());
+            let it = availability(&server(5), quiescence, &unknown, Override::default(), 0);
+            assert_eq!((it.state, it.weight.get(), it.share), (State::Unknown, 0, 0));
+            assert_eq!((it.admits_returning, it.keeps_connections), (returns, true));
+            assert_eq!(it.reason, "rdp: not probed yet");
+        }
     }
 }

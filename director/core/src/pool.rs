@@ -2,7 +2,7 @@
 //!
 //! Servers stand in tiers: levels of regular servers, and behind them the sorry servers. One tier serves: the lowest
 //! level with a server that can, or the sorry servers if there is none or the quorum is lost. Within it, shares go by
-//! weight, and less while a server starts slowly.
+//! weight, and are less while a server starts slowly or is slow.
 
 mod quorum;
 mod ramp;
@@ -14,13 +14,13 @@ pub use quorum::QuorumState;
 pub use tier::Serving;
 
 use crate::availability::{Availability, Health, State, availability};
-use crate::model::{PortRange, Role, Scheduler, Service, Weight};
+use crate::model::{PortRange, Role, Scheduler, Service, SlowStart, Weight};
 use crate::overrides::Override;
 use crate::ports::PortStates;
 use ramp::Memory;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Parts of a whole share: a server that starts slowly has fewer of them for each unit of its weight.
+/// Parts of a whole share: a server that starts slowly or is slow has fewer of them for each unit of its weight.
 pub const WHOLE: u32 = 32;
 
 /// Live connections of a server in a service.
@@ -122,11 +122,12 @@ pub struct Pool {
 impl Pool {
     /// Decides what the service offers now. The same input at the same time leads to the same offer, however often.
     pub fn offer(&mut self, service: &Service, observation: &Observation<'_>) -> Offer {
+        let unprobed = Health::default();
         let mut servers: BTreeMap<String, Availability> = service
             .servers
             .values()
             .map(|server| {
-                let health = observation.health.get(&server.name).unwrap_or(&Health::Up);
+                let health = observation.health.get(&server.name).unwrap_or(&unprobed);
                 let overridden = observation.overrides.get(&server.name).copied().unwrap_or_default();
                 let mut it = availability(server, service.quiescence, health, overridden, observation.now);
                 if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
@@ -139,7 +140,7 @@ impl Pool {
         self.overload(service, &mut servers, &observation.demand.loads);
         let serving = tier::choose(service, &servers, quorum);
         tier::hold_back(service, &mut servers, serving, quorum);
-        self.next_change = self.start_slowly(service, &mut servers, observation.now);
+        self.next_change = self.lessen(service, &mut servers, observation);
         self.quorum = Some(quorum);
         let counts = service.scheduler.counts_connections();
         Offer {
@@ -186,17 +187,49 @@ impl Pool {
         }
     }
 
-    /// Lessens the shares of servers that began to serve a short while ago, and remembers all servers. Tells when
-    /// the shares change next.
-    fn start_slowly(
+    /// Lessens the shares of servers that are slow or began to serve a short while ago, and remembers all servers.
+    /// Tells when the shares change next.
+    fn lessen(
         &mut self,
         service: &Service,
         servers: &mut BTreeMap<String, Availability>,
-        now: u64,
+        observation: &Observation<'_>,
     ) -> Option<u64> {
+        if matches!(service.scheduler, Scheduler::Fo | Scheduler::Ovf) {
+            // Who comes first does not depend on how much it could take.
+            self.remember(service, servers, None, observation.now);
+            return None;
+        }
+        self.remember(service, servers, service.slow_start, observation.now);
+        let slow_start = service.slow_start.filter(|_| self.began_apart(servers));
+        let mut next = None;
+        for (name, it) in servers.iter_mut().filter(|(_, it)| it.share > 0) {
+            let mut parts = WHOLE;
+            if let Some(percent) = observation.health.get(name).and_then(slow_weight) {
+                parts = ramp::percent(percent);
+                say_first(it, format!("slow: {percent}% of its weight"));
+            }
+            if let (Some(slow_start), Some(since)) = (slow_start, self.since(name)) {
+                let elapsed = observation.now.saturating_sub(since);
+                let ramp = ramp::parts(slow_start, elapsed);
+                parts = (parts * ramp / WHOLE).max(1);
+                say_first(it, format!("starts slowly: {ramp}/{WHOLE} of its weight"));
+                let step = since.saturating_add(ramp::next_step(slow_start, elapsed));
+                next = Some(next.map_or(step, |next: u64| next.min(step)));
+            }
+            it.share = ramp::part(it.share, parts);
+        }
+        next
+    }
+
+    fn remember(
+        &mut self,
+        service: &Service,
+        servers: &BTreeMap<String, Availability>,
+        slow_start: Option<SlowStart>,
+        now: u64,
+    ) {
         let first = self.quorum.is_none();
-        let ramps = !matches!(service.scheduler, Scheduler::Fo | Scheduler::Ovf);
-        let slow_start = service.slow_start.filter(|_| ramps);
         let remembered = service.servers.values().filter_map(|server| {
             let it = servers.get(&server.name)?;
             let slow_start = slow_start.filter(|_| matches!(server.role, Role::Regular { .. }));
@@ -204,28 +237,31 @@ impl Pool {
             Some((server.name.clone(), before.then(it, slow_start, first, now)))
         });
         self.servers = remembered.collect();
+    }
+
+    /// False if the servers that serve began to do so together: they have all there is between them, and grow alike.
+    fn began_apart(&self, servers: &BTreeMap<String, Availability>) -> bool {
         let mut serving = servers.iter().filter(|(_, it)| it.share > 0).map(|(name, _)| self.since(name));
-        let earliest = serving.next()?;
-        let slow_start = slow_start?;
-        if serving.all(|since| since == earliest) {
-            // They have all there is between them, and grow alike.
-            return None;
-        }
-        let mut next = None;
-        for (name, it) in servers.iter_mut().filter(|(_, it)| it.share > 0) {
-            let Some(since) = self.since(name) else { continue };
-            let parts = ramp::parts(slow_start, now.saturating_sub(since));
-            it.share = ramp::part(it.share, parts);
-            it.reason = format!("starts slowly: {parts}/{WHOLE} of its weight");
-            let step = since.saturating_add(ramp::next_step(slow_start, now.saturating_sub(since)));
-            next = Some(next.map_or(step, |next: u64| next.min(step)));
-        }
-        next
+        let first = serving.next();
+        serving.any(|since| Some(since) != first)
     }
 
     fn since(&self, server: &str) -> Option<u64> {
         self.servers.get(server)?.since
     }
+}
+
+/// Percent of its weight that a server keeps, if it is slow.
+fn slow_weight(health: &Health) -> Option<u8> {
+    match health {
+        Health::Up(advice) => advice.slow_weight,
+        Health::Unknown(_) | Health::Down(_) => None,
+    }
+}
+
+/// Puts `text` before what is to be said of a server.
+fn say_first(it: &mut Availability, text: String) {
+    it.reason = if it.reason.is_empty() { text } else { format!("{text}; {}", it.reason) };
 }
 
 /// True if live connections of the service's servers have to be counted.

@@ -232,10 +232,10 @@ fn clients_of_a_granularity_stay_together_over_all_ports_until_the_entry_ages_ou
 fn a_drain_moves_persistent_clients_at_once_and_for_good() {
     let mut farm = Farm::new(FARM);
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.35", TCP, 25), "10.0.1.1");
-    farm.set("exchange", "exchange1", &Health::Up, DRAINED);
+    farm.set("exchange", "exchange1", &Health::default(), DRAINED);
     let moved = farm.goes("203.0.113.1", "192.168.1.35", TCP, 25);
     assert_ne!(moved, "10.0.1.1");
-    farm.set("exchange", "exchange1", &Health::Up, Override::default());
+    farm.set("exchange", "exchange1", &Health::default(), Override::default());
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.35", TCP, 80), moved, "the entry was rewritten");
 }
 
@@ -244,7 +244,7 @@ fn without_expire_quiescent_template_persistent_clients_return_and_new_ones_do_n
     let text = FARM.replace("    mark: 80\n", "    mark: 80\n    expire_quiescent_template: false\n");
     let mut farm = Farm::new(&text);
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.35", TCP, 25), "10.0.1.1");
-    farm.set("exchange", "exchange1", &Health::Up, DRAINED);
+    farm.set("exchange", "exchange1", &Health::default(), DRAINED);
     assert_eq!(farm.goes("203.0.113.2", "192.168.1.35", TCP, 80), "10.0.1.1");
     for client in 0..10 {
         assert_ne!(farm.goes(&format!("198.51.{client}.1"), "192.168.1.35", TCP, 80), "10.0.1.1");
@@ -263,7 +263,7 @@ fn without_any_server_connections_are_refused_and_service_resumes() {
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.35", TCP, 25), "reset");
     assert_eq!(farm.goes("2001:db8::1", "fd00:1::35", TCP, 25), "reset");
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.38", UDP, 80), "unreachable");
-    farm.set("exchange", "old", &Health::Up, Override::default());
+    farm.set("exchange", "old", &Health::default(), Override::default());
     assert_eq!(farm.goes("203.0.113.1", "192.168.1.35", TCP, 25), "10.0.1.3");
     assert_eq!(farm.goes("2001:db8::1", "fd00:1::35", TCP, 25), "reset", "it has no IPv6 address");
 }
@@ -304,7 +304,7 @@ proptest! {
         for (server, weight, drained, down) in changes {
             let before = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.offers["exchange"]);
             let name = ["exchange1", "exchange2", "old"][server];
-            let health = if down { Health::Down("refused".into()) } else { Health::Up };
+            let health = if down { Health::Down("refused".into()) } else { Health::default() };
             farm.set("exchange", name, &health, Override { weight: Some(WeightOverride { weight, until: None }), drain: drained.then(Drain::default) });
             let after = service(&farm.layout, &farm.model.services["exchange"], &farm.registry, &farm.offers["exchange"]);
             kernel.apply(&diff(&Observed::from(&before), &after)).unwrap();

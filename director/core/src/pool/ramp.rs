@@ -1,4 +1,4 @@
-//! Slow start: the share of a server grows from the moment when it begins to serve.
+//! Parts of a share. Slow start: the share of a server grows from the moment when it begins to serve.
 
 use super::WHOLE;
 use crate::availability::{Availability, State};
@@ -43,6 +43,11 @@ pub(super) fn parts(slow_start: SlowStart, elapsed: u64) -> u32 {
         Ramp::Linear => 1 + step(slow_start, elapsed),
         Ramp::Doubling => 1 << step(slow_start, elapsed),
     }
+}
+
+/// The parts of [`WHOLE`] that come closest to a percentage, at least one.
+pub(super) fn percent(percent: u8) -> u32 {
+    ((u32::from(percent) * WHOLE + 50) / 100).max(1)
 }
 
 /// So many parts of a whole share. Those of heavy servers are rounded to units of weight, at least 1: exact ones would

@@ -1,4 +1,5 @@
 use super::*;
+use crate::availability::{Advice, Asked};
 use crate::config::load;
 use crate::model::{Quorum, Ramp, RealServer, SlowStart, Thresholds};
 use crate::overrides::{Drain, ReturningClients, WeightOverride};
@@ -68,6 +69,16 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}}}
 
     fn up(&mut self, name: &str) {
         self.health.remove(name);
+    }
+
+    fn slow(&mut self, name: &str, percent: u8) {
+        let advice = Advice { slow_weight: Some(percent), ..Advice::default() };
+        self.health.insert(name.to_owned(), Health::Up(advice));
+    }
+
+    fn asks(&mut self, name: &str, weight: u16) {
+        let asked = Asked { weight: Weight::new(weight), by: "load: busy".into() };
+        self.health.insert(name.to_owned(), Health::Up(Advice { weight: Some(asked), ..Advice::default() }));
     }
 
     fn drain(&mut self, name: &str) {
@@ -434,9 +445,69 @@ fn a_clock_that_is_set_back_does_not_hold_a_ramp_up() {
     assert_eq!(farm.shares(), [16, WHOLE]);
 }
 
+#[test]
+fn a_slow_server_keeps_a_part_of_its_weight() {
+    let mut farm = Farm::new(&[("a", 4, 0), ("b", 4, 0)]);
+    farm.slow("a", 50);
+    assert_eq!(farm.shares(), [64, 128]);
+    let it = farm.offer().servers["a"].clone();
+    assert_eq!((it.state, it.weight.get(), it.reason.as_str()), (State::Up, 4, "slow: 50% of its weight"));
+    farm.slow("a", 1);
+    assert_eq!(farm.shares(), [4, 128], "1/32 of it at least");
+    farm.slow("a", 100);
+    assert_eq!(farm.shares(), [128, 128]);
+    farm.up("a");
+    assert_eq!(farm.shares(), [128, 128]);
+    assert_eq!(farm.offer().servers["a"].reason, "");
+}
+
+#[test]
+fn a_slow_server_of_great_weight_keeps_whole_units_of_it() {
+    let mut farm = Farm::new(&[("a", 1000, 0), ("b", 1000, 0)]);
+    farm.slow("a", 30);
+    assert_eq!(farm.weights(), [313, 1000], "10/32");
+}
+
+#[test]
+fn a_slow_server_that_starts_slowly_has_both() {
+    let mut farm = Farm::new(&[("a", 4, 0), ("b", 4, 0)]).slowly(31, Ramp::Linear);
+    farm.down("a");
+    farm.offer();
+    farm.slow("a", 50);
+    assert_eq!(farm.shares(), [4, 128], "1/32 of it at least");
+    farm.now += 15;
+    assert_eq!(farm.shares(), [32, 128], "half of 16/32");
+    let reason = &farm.offer().servers["a"].reason;
+    assert_eq!(reason, "starts slowly: 16/32 of its weight; slow: 50% of its weight");
+    farm.now += 16;
+    assert_eq!(farm.shares(), [64, 128]);
+    assert_eq!(farm.pool.next_change(), None);
+}
+
+#[test]
+fn a_weight_that_a_probe_asks_for_counts_as_a_configured_one() {
+    let mut farm = Farm::new(&[("a", 4, 0), ("b", 4, 0), ("c", 1, 1)]);
+    farm.service.quorum = Quorum { weight: 6, hysteresis: 0 };
+    farm.asks("a", 9);
+    assert_eq!(farm.weights(), [9, 4, 0]);
+    farm.asks("b", 0);
+    assert_eq!((farm.weights(), farm.offer().quorum.weight), (vec![9, 0, 0], 10));
+    assert_eq!(farm.state("b"), State::Quiescent);
+    farm.asks("a", 0);
+    assert_eq!(farm.weights(), [0, 0, 1], "the next level serves");
+}
+
+#[test]
+fn who_first_serves_does_not_depend_on_being_slow_where_one_server_gets_all() {
+    let mut farm = Farm::new(&[("a", 9, 0), ("b", 8, 0)]);
+    farm.service.scheduler = Scheduler::Fo;
+    farm.slow("a", 10);
+    assert_eq!(farm.weights(), [9, 8]);
+}
+
 /// What may happen to a server: (which, what, how much).
 fn events() -> impl Strategy<Value = Vec<(usize, u8, u16, u64)>> {
-    prop::collection::vec((0usize..6, 0u8..6, 0u16..60, 0u64..40), 1..40)
+    prop::collection::vec((0usize..6, 0u8..9, 0u16..60, 0u64..40), 1..40)
 }
 
 fn arbitrary_farm() -> impl Strategy<Value = Farm> {
@@ -480,6 +551,9 @@ fn happen(farm: &mut Farm, (server, what, much, seconds): (usize, u8, u16, u64))
         2 => farm.drain(&name),
         3 => farm.weigh(&name, much % 5),
         4 => drop(farm.overrides.remove(&name)),
+        5 => farm.slow(&name, 1 + u8::try_from(much).unwrap()),
+        6 => farm.asks(&name, much % 5),
+        7 => drop(farm.health.insert(name, Health::Unknown("not probed yet".into()))),
         _ => farm.load(&name, u32::from(much)),
     }
 }
@@ -502,7 +576,7 @@ proptest! {
                 let alone = availability(
                     server,
                     farm.service.quiescence,
-                    farm.health.get(&server.name).unwrap_or(&Health::Up),
+                    farm.health.get(&server.name).unwrap_or(&Health::default()),
                     farm.overrides.get(&server.name).copied().unwrap_or_default(),
                     farm.now,
                 );

@@ -189,13 +189,13 @@ fn under_mh_only_clients_of_the_servers_concerned_move_and_they_come_back() {
     for vip in FAMILIES {
         let before = farm.servers_of(vip, 2000);
         for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {
-            for (health, overridden) in [(&Health::Up, DRAINED), (&down, Override::default())] {
+            for (health, overridden) in [(&Health::default(), DRAINED), (&down, Override::default())] {
                 farm.set("web", name, health, overridden);
                 let after = farm.servers_of(vip, 2000);
                 for (client, (before, after)) in before.iter().zip(&after).enumerate() {
                     assert_eq!(before != after, *before == number, "client {client} of {name}");
                 }
-                farm.set("web", name, &Health::Up, Override::default());
+                farm.set("web", name, &Health::default(), Override::default());
                 assert_eq!(farm.servers_of(vip, 2000), before);
             }
         }
@@ -208,7 +208,7 @@ fn a_change_under_mh_replaces_the_slots_that_change_hands_and_no_others() {
     let part =
         |farm: &Farm| service(&farm.layout, &farm.model.services["web"], &farm.registry, &farm.offers["web"]);
     let before = part(&farm);
-    farm.set("web", "d", &Health::Up, DRAINED);
+    farm.set("web", "d", &Health::default(), DRAINED);
     let transaction = diff(&Observed::from(&before), &part(&farm));
     let mut slots = [0, 0];
     for operation in &transaction.operations {
@@ -232,7 +232,7 @@ fn under_sh_clients_of_a_server_that_is_gone_go_to_another_one() {
     let before = farm.servers_of(V4, 500);
     farm.set("web", "a", &Health::Down("refused".into()), Override::default());
     assert!(farm.servers_of(V4, 500).iter().all(|server| (2..=4).contains(server)));
-    farm.set("web", "a", &Health::Up, Override::default());
+    farm.set("web", "a", &Health::default(), Override::default());
     assert_eq!(farm.servers_of(V4, 500), before);
 }
 
@@ -247,9 +247,9 @@ fn under_fo_the_highest_weight_has_all_and_gets_them_back() {
     assert_eq!(only(&mut farm), [1]);
     farm.set("web", "a", &Health::Down("refused".into()), Override::default());
     assert_eq!(only(&mut farm), [2]);
-    farm.set("web", "b", &Health::Up, DRAINED);
+    farm.set("web", "b", &Health::default(), DRAINED);
     assert_eq!(only(&mut farm), [3], "the first of equals");
-    farm.set("web", "a", &Health::Up, Override::default());
+    farm.set("web", "a", &Health::default(), Override::default());
     assert_eq!(only(&mut farm), [1]);
 }
 
@@ -268,9 +268,9 @@ fn under_dh_a_vip_has_one_server() {
 #[test]
 fn a_persistent_client_stays_though_its_slot_changes_hands() {
     let mut farm = farm("scheduler: mh\n    persistence: {timeout: 10m}");
-    farm.set("web", "a", &Health::Up, DRAINED);
+    farm.set("web", "a", &Health::default(), DRAINED);
     let before = farm.servers_of(V4, 200);
-    farm.set("web", "a", &Health::Up, Override::default());
+    farm.set("web", "a", &Health::default(), Override::default());
     assert_eq!(farm.servers_of(V4, 200), before, "entries come before the hash");
     farm.now += Duration::from_secs(601);
     let after = farm.servers_of(V4, 200);
@@ -319,7 +319,7 @@ fn without_fallback_clients_of_a_server_that_takes_nothing_are_refused_and_nobod
                 assert_eq!(went, Some(*server).filter(|server| *server != 1), "{options}");
             }
         }
-        farm.set("web", "a", &Health::Up, Override::default());
+        farm.set("web", "a", &Health::default(), Override::default());
         assert_eq!(farm.servers_of(V4, 200), before);
     }
 }
