@@ -18,6 +18,7 @@ mod ending;
 mod entries;
 mod figures;
 mod history;
+mod judging;
 mod keeping;
 mod memory;
 pub mod offline;
@@ -27,7 +28,7 @@ mod reading;
 mod reconcile;
 mod recording;
 mod requests;
-mod words;
+mod telling;
 
 use crate::command::Command;
 use crate::configuration::Configuration;
@@ -40,7 +41,7 @@ use crate::kernel::watch::foreign_changes;
 use crate::live::{Live, LiveError};
 use crate::options::RunOptions;
 use crate::status::{ReconcileStatus, Status};
-use crate::targets::{self, VerdictMap};
+use crate::targets::{self, Role, Users, VerdictMap};
 use addresses::AddressKeeper;
 use balance::Pace;
 use counting::Counting;
@@ -55,6 +56,7 @@ use reconcile::Scope;
 use recording::Recorder;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use telling::Telling;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -93,6 +95,8 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<Command>,
     /// What probes say.
     pub verdicts: watch::Receiver<Arc<VerdictMap>>,
+    /// What this director is among those that share the addresses.
+    pub role: watch::Receiver<Role>,
     /// SIGHUP: reload.
     pub hangup: Signal,
     /// SIGTERM.
@@ -119,6 +123,10 @@ pub struct Control {
     purge: Purge,
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
+    /// Whom targets are probed for.
+    users: Users,
+    role: Role,
+    telling: Telling,
     pools: Pools,
     live: Live,
     /// Live connections, of services that need to know.
@@ -159,7 +167,7 @@ impl Control {
         memory.save_registry(&registry)?;
         let now = Instant::now();
         let kernel = NftKernel::open()?;
-        let control = Self {
+        let mut control = Self {
             options,
             node_name,
             registry: Arc::new(registry),
@@ -175,6 +183,9 @@ impl Control {
             purge: Purge::default(),
             targets,
             verdicts: Arc::default(),
+            users: Users::new(),
+            role: Role::default(),
+            telling: Telling::default(),
             pools: Pools::new(),
             live: Live::default(),
             demands: Demands::new(),
@@ -194,7 +205,8 @@ impl Control {
             lapses: None,
             memory,
         };
-        control.probe(control.memory.verdicts());
+        let starts = targets::resume(control.memory.verdicts());
+        control.probe(&starts);
         Ok(control)
     }
 
@@ -240,6 +252,10 @@ impl Control {
                     }
                     let verdicts = inputs.verdicts.borrow_and_update().clone();
                     self.judge(verdicts).await;
+                }
+                Ok(()) = inputs.role.changed() => {
+                    let role = *inputs.role.borrow_and_update();
+                    self.play(role);
                 }
                 () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
@@ -287,6 +303,7 @@ impl Control {
     }
 
     async fn tick(&mut self) {
+        self.telling.catch_up(Instant::now());
         let now = unix_now();
         if self.lapses.is_some_and(|at| at <= now) {
             let due = decide::due(self.memory.overrides(), &self.pools, now);
@@ -299,17 +316,6 @@ impl Control {
             let _ = self.reconcile(Scope::Everything).await;
         } else if self.settings.drifted() {
             let _ = self.reconcile(Scope::Surroundings).await;
-        }
-    }
-
-    async fn judge(&mut self, verdicts: Arc<VerdictMap>) {
-        let before = std::mem::replace(&mut self.verdicts, verdicts);
-        if targets::differ(&before, &self.verdicts) {
-            // A failure stands in the status, and the next tick tries again.
-            let _ = self.reconcile(Scope::Everything).await;
-            if let Err(error) = self.memory.set_verdicts(targets::remember(&self.verdicts)) {
-                tracing::warn!(%error, "a restart would take failed servers for working ones, or working ones for failed");
-            }
         }
     }
 
@@ -334,11 +340,6 @@ impl Control {
             }
             Command::Explain(question, reply) => drop(reply.send(self.moment(&question))),
         }
-    }
-
-    fn probe(&self, remembered: &targets::LastVerdicts) {
-        let targets = targets::targets(&self.configuration.model, &self.configuration.node, remembered);
-        self.targets.send_replace(Arc::new(targets));
     }
 
     async fn stop(mut self) {

@@ -6,6 +6,7 @@ use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
 use crate::state;
+use crate::targets::Role;
 use director_nft::fnv::fnv1a;
 use health::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -70,7 +71,9 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
         // A sender that is gone says the same.
         let _ = stopped.await;
     }));
-    let inputs = Inputs { commands, verdicts, hangup, terminate, interrupt };
+    // There is no other director yet to share the addresses with.
+    let (_alone, role) = watch::channel(Role::Active);
+    let inputs = Inputs { commands, verdicts, role, hangup, terminate, interrupt };
     tracing::info!("running");
     control.run(inputs).await;
     drop(stop);

@@ -1,6 +1,7 @@
 //! What services offer: verdicts, overrides, port states and live connections to the pool of each service.
 
-use crate::targets::{VerdictMap, health_of};
+use crate::targets::VerdictMap;
+use crate::verdicts::health_of;
 use director_core::availability::Health;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;

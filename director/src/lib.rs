@@ -22,6 +22,8 @@ pub mod table;
 pub mod targets;
 pub mod telemetry;
 pub mod traffic;
+pub mod verdicts;
+mod words;
 
 #[cfg(test)]
 mod fake;

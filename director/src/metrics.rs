@@ -6,8 +6,8 @@
 mod families;
 
 use crate::status::{
-    ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
-    TrafficStatus,
+    ProbeState, ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status,
+    SynProtectionStatus, TrafficStatus,
 };
 use director_core::ports::PortState;
 use families::Families;
@@ -119,11 +119,11 @@ metrics! {
         "Connections of a persistent service that found no room for an entry.";
 
     SERVER_STATE = Gauge "director_server_state" ["service", "server", "state"]
-        "1 for the state that a real server is in: up, standby, overloaded, down, drained, or quiescent.";
+        "1 for the state that a real server is in: up, standby, overloaded, down, unknown, drained, or quiescent.";
     SERVER_WEIGHT = Gauge "director_server_weight" ["service", "server"]
         "Weight in force; 0 if the server gets no new connections.";
     SERVER_SHARE = Gauge "director_server_share_ratio" ["service", "server"]
-        "Part of its weight by which a server gets new connections: less than 1 while it starts slowly.";
+        "Part of its weight by which a server gets new connections: less than 1 while it starts slowly or is slow.";
     SERVER_CONFIGURED_WEIGHT = Gauge "director_server_configured_weight" ["service", "server"]
         "Weight in the configuration file.";
     SERVER_OVERRIDDEN = Gauge "director_server_overridden" ["service", "server"]
@@ -143,7 +143,12 @@ metrics! {
     SERVER_BYTES = Counter "director_server_bytes_total" ["service", "server", "direction"]
         "Bytes from (in) and to (out) clients; 0 while accounting is off.";
 
-    PROBE_UP = Gauge "director_probe_up" ["service", "server", "probe"] "1 if a real server passes a probe.";
+    PROBE_UP = Gauge "director_probe_up" ["service", "server", "probe"]
+        "1 if a real server passes a probe, 0 if it fails; absent while nobody knows.";
+    PROBE_SLOW = Gauge "director_probe_slow" ["service", "server", "probe"]
+        "1 if a real server passes a probe, but slowly.";
+    PROBE_DAMPED = Gauge "director_probe_damped" ["service", "server", "probe"]
+        "1 if a real server failed a probe too often, and has to prove itself before it is up again.";
     PROBE_ATTEMPTS = Counter "director_probe_attempts_total" ["service", "server", "probe"]
         "Attempts of a probe.";
     PROBE_FAILURES = Counter "director_probe_failures_total" ["service", "server", "probe"]
@@ -286,7 +291,11 @@ fn server(families: &mut Families, service: &str, server: &ServerStatus) {
 }
 
 fn probe(families: &mut Families, labels: &[&str], probe: &ProbeStatus) {
-    families.set(PROBE_UP, labels, flag(probe.up));
+    if probe.state != ProbeState::Unknown {
+        families.set(PROBE_UP, labels, flag(probe.state == ProbeState::Up));
+    }
+    families.set(PROBE_SLOW, labels, flag(probe.slow));
+    families.set(PROBE_DAMPED, labels, flag(probe.damped));
     families.set(PROBE_ATTEMPTS, labels, count(probe.attempts));
     families.set(PROBE_FAILURES, labels, count(probe.failures));
     if let Some(micros) = probe.latency_micros {

@@ -1,8 +1,10 @@
 //! The director's state as it is shown: the API's JSON, the tables of the command line and the metrics all come
 //! from here.
 
+mod probes;
 mod protection;
 
+pub use probes::{AttemptStatus, ProbeHistory, ProbeState, ProbeStatus};
 pub use protection::{RateLimitStatus, SynProtectionStatus};
 
 use director_core::model::Protocol;
@@ -265,8 +267,8 @@ pub struct ServerStatus {
     pub reason: String,
     /// Weight in force: 0 if it gets no new connections.
     pub weight: u16,
-    /// Percent of that weight by which it gets new connections: less than 100 while it starts slowly, 0 if it gets
-    /// none.
+    /// Percent of that weight by which it gets new connections: less than 100 while it starts slowly or is slow, 0 if
+    /// it gets none.
     pub share_percent: u8,
     /// Weight in the configuration file.
     pub configured_weight: u16,
@@ -280,6 +282,8 @@ pub struct ServerStatus {
     pub drain: Option<DrainStatus>,
     /// What its probes say; empty if it has none.
     pub probes: Vec<ProbeStatus>,
+    /// So many of them must pass.
+    pub probes_required: usize,
     /// What it has carried.
     pub traffic: TrafficStatus,
     /// What it carries; `None` while there are no rates.
@@ -321,6 +325,8 @@ pub enum ServerState {
     Overloaded,
     /// Its probes fail.
     Down,
+    /// Its probes have yet to tell.
+    Unknown,
     /// An operator drains it.
     Drained,
     /// Its weight is 0.
@@ -329,8 +335,15 @@ pub enum ServerState {
 
 impl ServerState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Up, Self::Standby, Self::Overloaded, Self::Down, Self::Drained, Self::Quiescent];
+    pub const ALL: [Self; 7] = [
+        Self::Up,
+        Self::Standby,
+        Self::Overloaded,
+        Self::Down,
+        Self::Unknown,
+        Self::Drained,
+        Self::Quiescent,
+    ];
 
     /// The word that the API, the tables and the metrics use.
     #[must_use]
@@ -340,27 +353,11 @@ impl ServerState {
             Self::Standby => "standby",
             Self::Overloaded => "overloaded",
             Self::Down => "down",
+            Self::Unknown => "unknown",
             Self::Drained => "drained",
             Self::Quiescent => "quiescent",
         }
     }
-}
-
-/// Verdict of one probe of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProbeStatus {
-    /// The probe's name.
-    pub name: String,
-    /// The server passes it.
-    pub up: bool,
-    /// The last outcome in words.
-    pub reason: String,
-    /// Duration of the last attempt in microseconds; `None` before the first.
-    pub latency_micros: Option<u64>,
-    /// Attempts so far.
-    pub attempts: u64,
-    /// Attempts that failed.
-    pub failures: u64,
 }
 
 /// What a server has carried for a service. Totals never run backwards.

@@ -1,11 +1,10 @@
-//! Probes of the model to targets of the prober, and verdicts back to the health of servers.
+//! Probes of the model to targets of the prober.
 
 #[cfg(test)]
 mod tests;
 
-use director_core::availability::Health;
 use director_core::model::{Model, Node, ProbeSource, ProbeSpec, RealServer, Service};
-use health::{Origin, Pace, Policy, Start, Target, TargetId, Verdict};
+use health::{Origin, Pace, Policy, Start, State, Target, TargetId, Verdict};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,72 +15,104 @@ pub type VerdictMap = BTreeMap<TargetId, Arc<Verdict>>;
 /// What probes said when an earlier run ended: whether a target was up, by its name.
 pub type LastVerdicts = BTreeMap<String, bool>;
 
-/// Everything that is to be probed, each once however many services want it. Targets that are remembered start as
-/// they were, others as their probe says.
+/// What targets are before their first verdict, where that is not what their probe says.
+pub type Starts = BTreeMap<TargetId, Start>;
+
+/// What this director is among those that share the addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// It has the addresses, and the traffic.
+    #[default]
+    Active,
+    /// It waits.
+    Backup,
+}
+
+/// Servers by what is probed for them: service and server.
+pub type Users = BTreeMap<TargetId, Vec<(String, String)>>;
+
+/// Everything that is to be probed, each once however many services want it. The role decides how often, and nothing
+/// else.
 #[must_use]
-pub fn targets(model: &Model, node: &Node, remembered: &LastVerdicts) -> BTreeMap<TargetId, Target> {
+pub fn targets(model: &Model, node: &Node, role: Role, starts: &Starts) -> BTreeMap<TargetId, Target> {
     let mut targets = BTreeMap::new();
-    for service in model.services.values() {
-        for server in service.servers.values() {
-            for probe in probes(model, server) {
-                let Some(address) = probe.destination(service, server) else { continue };
-                let id = target_id(probe, address);
-                let start = match remembered.get(id.as_str()) {
-                    Some(true) => Start::Up,
-                    Some(false) => Start::Down,
-                    None => probe.policy.start,
-                };
-                let target = Target {
-                    kind: Arc::clone(&probe.kind),
-                    address,
-                    origin: Origin { source: source(node, probe, address), mark: probe.mark },
-                    pace: Pace { interval: probe.interval, retry: probe.retry, jitter: probe.jitter },
-                    timeout: probe.timeout,
-                    policy: Policy { start, ..probe.policy },
-                };
-                targets.insert(id, target);
-            }
-        }
+    for (id, address, probe, _) in wanted(model) {
+        let start = starts.get(&id).copied().unwrap_or(probe.policy.start);
+        targets.entry(id).or_insert_with(|| Target {
+            kind: Arc::clone(&probe.kind),
+            address,
+            origin: Origin { source: source(node, probe, address), mark: probe.mark },
+            pace: pace(probe, role),
+            timeout: probe.timeout,
+            policy: Policy { start, ..probe.policy },
+        });
     }
     targets
 }
 
-/// What [`targets`] of the next run go on from.
+/// Who the targets of [`targets`] are probed for.
+#[must_use]
+pub fn users(model: &Model) -> Users {
+    let mut users = Users::new();
+    for (id, _, _, (service, server)) in wanted(model) {
+        users.entry(id).or_default().push((service.name.clone(), server.name.clone()));
+    }
+    users
+}
+
+/// What the next run goes on from. A target that nobody knows anything of starts as its probe says.
 #[must_use]
 pub fn remember(verdicts: &VerdictMap) -> LastVerdicts {
-    verdicts.iter().map(|(id, verdict)| (id.as_str().to_owned(), verdict.is_up())).collect()
+    let known = verdicts.iter().filter(|(_, verdict)| verdict.state != State::Unknown);
+    known.map(|(id, verdict)| (id.as_str().to_owned(), verdict.is_up())).collect()
 }
 
-/// True if a server may be treated otherwise for it: a verdict changed, or the reason of a failure.
+/// Targets begin as they were when an earlier run ended.
 #[must_use]
-pub fn differ(before: &VerdictMap, after: &VerdictMap) -> bool {
-    let matters = |verdict: &Verdict| (!verdict.is_up()).then(|| Arc::clone(&verdict.reason));
-    before.len() != after.len()
-        || before.iter().any(|(id, verdict)| after.get(id).map(|it| matters(it)) != Some(matters(verdict)))
+pub fn resume(remembered: &LastVerdicts) -> Starts {
+    let start = |up: bool| if up { Start::Up } else { Start::Down };
+    remembered.iter().map(|(id, up)| (TargetId::new(id), start(*up))).collect()
 }
 
-/// The verdict of each probe of a server, by the probe's name; those without one yet are left out.
-pub fn verdicts_of<'a>(
-    model: &'a Model,
-    service: &'a Service,
-    server: &'a RealServer,
-    verdicts: &'a VerdictMap,
-) -> impl Iterator<Item = (&'a str, &'a Verdict)> {
-    probes(model, server).filter_map(move |probe| {
-        let id = target_id(probe, probe.destination(service, server)?);
-        Some((probe.name.as_str(), verdicts.get(&id)?.as_ref()))
+/// Targets that go on being probed keep what they began as: another start would make other targets of them.
+#[must_use]
+pub fn keep(targets: &BTreeMap<TargetId, Target>) -> Starts {
+    targets.iter().map(|(id, target)| (id.clone(), target.policy.start)).collect()
+}
+
+/// The name of what a probe tries on a server; `None`: there is no address or port to try it on.
+#[must_use]
+pub fn target_id(service: &Service, server: &RealServer, probe: &ProbeSpec) -> Option<TargetId> {
+    Some(named(probe, probe.destination(service, server)?))
+}
+
+/// Everything that servers want probed, by service and server.
+fn wanted(
+    model: &Model,
+) -> impl Iterator<Item = (TargetId, SocketAddr, &ProbeSpec, (&Service, &RealServer))> {
+    let servers = model.services.values().flat_map(|service| {
+        let servers = service.servers.values();
+        servers.map(move |server| (service, server))
+    });
+    servers.flat_map(|(service, server)| {
+        let probes = server.checks.probes.iter().filter_map(|name| model.probes.get(name));
+        probes.filter_map(move |probe| {
+            let address = probe.destination(service, server)?;
+            Some((named(probe, address), address, probe, (service, server)))
+        })
     })
 }
 
-/// What the probes of a server say together.
-#[must_use]
-pub fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts: &VerdictMap) -> Health {
-    let mut failed = verdicts_of(model, service, server, verdicts).filter(|(_, verdict)| !verdict.is_up());
-    failed.next().map_or(Health::Up, |(name, verdict)| Health::Down(format!("{name}: {}", verdict.reason)))
+fn named(probe: &ProbeSpec, address: SocketAddr) -> TargetId {
+    TargetId::new(&format!("{}@{address}", probe.name))
 }
 
-fn probes<'a>(model: &'a Model, server: &'a RealServer) -> impl Iterator<Item = &'a ProbeSpec> {
-    server.checks.probes.iter().filter_map(|name| model.probes.get(name))
+fn pace(probe: &ProbeSpec, role: Role) -> Pace {
+    let (interval, retry) = match role {
+        Role::Active => (probe.interval, probe.retry),
+        Role::Backup => (probe.backup_interval, probe.retry.max(probe.backup_interval)),
+    };
+    Pace { interval, retry, jitter: probe.jitter }
 }
 
 /// The address that a probe leaves from, of the family of where it goes; `None`: where the routes say.
@@ -94,8 +125,4 @@ fn source(node: &Node, probe: &ProbeSpec, to: SocketAddr) -> Option<IpAddr> {
             own.into_iter().find(|own| own.is_ipv4() == to.is_ipv4())
         }
     }
-}
-
-fn target_id(probe: &ProbeSpec, address: SocketAddr) -> TargetId {
-    TargetId::new(&format!("{}@{address}", probe.name))
 }

@@ -274,7 +274,8 @@ mod tests {
     fn a_drain_that_cuts_ends_connections_at_its_deadline() {
         let drain = Drain { deadline: Some(100), at_deadline: AtDeadline::Cut, ..Drain::default() };
         let overridden = Override { weight: None, drain: Some(drain) };
-        let decide = |now| availability(&server(1), Quiescence::default(), &Health::default(), overridden, now);
+        let decide =
+            |now| availability(&server(1), Quiescence::default(), &Health::default(), overridden, now);
         assert!(decide(99).keeps_connections);
         assert!(!decide(100).keeps_connections);
     }

@@ -1,9 +1,9 @@
 //! Keeps the VIPs and the virtual gateway on their interfaces, and tells the neighbours.
 
 use super::memory::{Memory, OwnAddresses};
-use super::words::some_of;
 use crate::kernel::address::{AddressChange, AddressError, Addresses, plan};
 use crate::status::AddressStatus;
+use crate::words::some_of;
 use director_core::model::{Model, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

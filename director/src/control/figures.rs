@@ -1,6 +1,7 @@
 //! Figures: when they are read, who hears of them, and the status that they are shown in.
 
 use super::picture::Picture;
+use super::picture::probes::Clock;
 use super::reading::{Reading, Task, Tools};
 use super::{Control, addresses, unix_now};
 use crate::status::{ConfigurationStatus, Status};
@@ -99,6 +100,7 @@ impl Control {
             entries: self.counting.entries(),
             evicted: self.counting.evicted(),
             verdicts: &self.verdicts,
+            clock: Clock::now(),
             connections: self.counting.connections_so_far(),
             flows: self.counting.flows(),
             rates: self.counting.rates(),

@@ -1,7 +1,7 @@
 //! What the control loop knows of the past: figures for the status, and when somebody else changed the ruleset.
 
-use super::words::some_of;
 use crate::status::ReconcileStatus;
+use crate::words::some_of;
 use std::time::{Duration, Instant};
 
 /// Least time between two readings of the whole ruleset on behalf of others' changes.

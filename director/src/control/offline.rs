@@ -4,7 +4,6 @@
 use super::addresses::{self, AddressKeeper};
 use super::memory::Memory;
 use super::unix_now;
-use super::words::some_of;
 use crate::configuration::Configuration;
 use crate::dataplane::{self, Dataplane, Kernel};
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
@@ -13,7 +12,8 @@ use crate::kernel::ruleset::NftKernel;
 use crate::kernel::settings::Settings;
 use crate::state::{self, StateError};
 use crate::status::SettingStatus;
-use crate::targets::{self, LastVerdicts, VerdictMap};
+use crate::targets::{self, Role, Starts, VerdictMap};
+use crate::words::some_of;
 use director_core::ids::{Exhausted, Registry};
 use director_core::model::Model;
 use director_core::plan::{self, Layout};
@@ -23,7 +23,7 @@ use director_nft::ir::Ruleset;
 use director_nft::observed::Observed;
 use director_nft::render;
 use director_nft::transaction::Transaction;
-use health::{Monitor, Target, TargetId};
+use health::{Monitor, Policy, Start, Target, TargetId};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,7 +66,8 @@ pub struct Plan {
 pub fn render(configuration: &Configuration) -> Result<String, OfflineError> {
     let mut registry = Registry::default();
     registry.assign(&configuration.model)?;
-    let offers = offers(&configuration.model, &VerdictMap::new(), &Overrides::new(), &PortOverrides::new());
+    let verdicts = verdicts(configuration, |policy| Policy { start: Start::Up, ..policy }, &Starts::new());
+    let offers = offers(&configuration.model, &verdicts, &Overrides::new(), &PortOverrides::new());
     Ok(render::ruleset(&ruleset(configuration, &registry, &offers, &Observed::default(), true)))
 }
 
@@ -82,7 +83,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let mut kernel = NftKernel::open()?;
     let observed = kernel.observe()?;
     let protects = dataplane::protects(&mut kernel, &configuration.model);
-    let verdicts = verdicts(&configuration, memory.verdicts());
+    let verdicts = verdicts(configuration, |policy| policy, &targets::resume(memory.verdicts()));
     let offers = offers(&configuration.model, &verdicts, memory.overrides(), memory.ports());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
     let present = Addresses::open()?.list().await?;
@@ -114,12 +115,14 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
     }
 }
 
-/// What servers' probes said, from what was recorded.
-fn verdicts(configuration: &Configuration, remembered: &LastVerdicts) -> VerdictMap {
+/// What servers' probes say at the start.
+fn verdicts(configuration: &Configuration, policy: impl Fn(Policy) -> Policy, starts: &Starts) -> VerdictMap {
     let since = Instant::now();
-    let verdict =
-        |(id, target): (TargetId, Target)| (id, Arc::new(Monitor::new(target.policy, since).verdict()));
-    targets::targets(&configuration.model, &configuration.node, remembered).into_iter().map(verdict).collect()
+    let verdict = |(id, target): (TargetId, Target)| {
+        (id, Arc::new(Monitor::new(policy(target.policy), since).verdict()))
+    };
+    let (model, node) = (&configuration.model, &configuration.node);
+    targets::targets(model, node, Role::Active, starts).into_iter().map(verdict).collect()
 }
 
 /// What services offer.

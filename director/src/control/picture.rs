@@ -1,20 +1,24 @@
 //! The status as the control loop knows it.
 
+pub(super) mod probes;
+
 use super::counting::Entries;
 use crate::decide::{Overrides, PortOverrides};
 use crate::status::{
-    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, PortStatus, ProbeStatus, QuorumStatus,
+    DrainStatus, EntriesStatus, EntryTableStatus, ManagementStatus, PortStatus, QuorumStatus,
     RateLimitStatus, RateStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus,
     SynProtectionStatus, TrafficStatus,
 };
-use crate::targets::{VerdictMap, verdicts_of};
+use crate::targets::VerdictMap;
 use crate::traffic::{Connections, Flows, Rates};
+use crate::verdicts::standings;
 use director_core::availability::{Availability, State};
 use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;
 use director_core::pool::{Offer, Offers, Serving, WHOLE};
 use director_core::ports::{PortException, PortStates};
+use probes::Clock;
 use std::collections::BTreeMap;
 
 /// What services and management addresses are shown from.
@@ -31,6 +35,7 @@ pub(super) struct Picture<'a> {
     /// Those that made room for others so far, by service.
     pub(super) evicted: &'a BTreeMap<ServiceNumber, u64>,
     pub(super) verdicts: &'a VerdictMap,
+    pub(super) clock: Clock,
     pub(super) connections: &'a Connections,
     pub(super) flows: &'a Flows,
     /// The kernel has no SYN proxy for services that want one.
@@ -154,7 +159,7 @@ impl Picture<'_> {
         let overridden = self.overrides.get(&service.name).and_then(|servers| servers.get(&server.name));
         let overridden = overridden.copied().unwrap_or_default();
         let id = self.registry.server(&service.name, &server.name);
-        let probes = verdicts_of(self.model, service, server, self.verdicts);
+        let probes = standings(self.model, service, server, self.verdicts);
         ServerStatus {
             name: server.name.clone(),
             addresses: server.addresses.clone(),
@@ -176,7 +181,8 @@ impl Picture<'_> {
                 .map(|until| until.saturating_sub(self.now)),
             drained: overridden.drain.is_some(),
             drain: overridden.drain.map(|drain| self.drain(&drain, id)),
-            probes: probes.map(|(name, verdict)| probe(name, verdict)).collect(),
+            probes: probes.map(|it| probes::probe(&it, self.clock)).collect(),
+            probes_required: server.checks.required,
             traffic: self.traffic(id),
             rates: self.rates(id),
         }
@@ -228,6 +234,7 @@ fn state(available: &Availability) -> ServerState {
         State::Standby => ServerState::Standby,
         State::Overloaded => ServerState::Overloaded,
         State::Down => ServerState::Down,
+        State::Unknown => ServerState::Unknown,
         State::Drained => ServerState::Drained,
         State::Quiescent => ServerState::Quiescent,
     }
@@ -242,17 +249,6 @@ fn share_percent(service: &Service, available: &Availability) -> u8 {
     };
     let percent = u64::from(available.share) * 100 / (u64::from(weight) * u64::from(WHOLE));
     u8::try_from(percent).unwrap_or(100).min(100)
-}
-
-fn probe(name: &str, verdict: &health::Verdict) -> ProbeStatus {
-    ProbeStatus {
-        name: name.to_owned(),
-        up: verdict.is_up(),
-        reason: verdict.reason.to_string(),
-        latency_micros: verdict.latency.map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX)),
-        attempts: verdict.attempts,
-        failures: verdict.failures,
-    }
 }
 
 /// `tcp 25,80,1000-2000`, a text for each protocol.

@@ -1,6 +1,7 @@
 //! Brings the kernel to what it shall be.
 
 use super::purge::Due;
+use super::telling::Telling;
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::Situation;
@@ -104,7 +105,7 @@ impl Control {
         let changed = std::mem::take(&mut self.changed);
         self.end_connections(&changed);
         self.entries_after_sync(synced, &changed);
-        log_changes(&changed, &self.offers);
+        log_changes(&changed, &self.offers, &mut self.telling);
         Ok(synced)
     }
 
@@ -125,7 +126,8 @@ fn note(offers: &mut Offers, changed: &mut Offers, service: &str, offer: Offer) 
 }
 
 /// Logs what changed for services and servers.
-fn log_changes(before: &Offers, after: &Offers) {
+fn log_changes(before: &Offers, after: &Offers, telling: &mut Telling) {
+    let moment = Instant::now();
     for (service, offer) in before {
         if let Some(now) = after.get(service)
             && (offer.serving, offer.quorum.held) != (now.serving, now.quorum.held)
@@ -135,7 +137,8 @@ fn log_changes(before: &Offers, after: &Offers) {
         }
         for (server, earlier) in &offer.servers {
             let Some(now) = after.get(service).and_then(|offer| offer.servers.get(server)) else { continue };
-            if earlier.state != now.state || earlier.weight != now.weight {
+            let changed = earlier.state != now.state || earlier.weight != now.weight;
+            if changed && telling.servers.take(moment) {
                 let (state, weight, reason) = (now.state, now.weight.get(), &now.reason);
                 tracing::info!(service, server, ?state, weight, reason, "server changed");
             }

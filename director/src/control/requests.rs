@@ -6,7 +6,6 @@ use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
 use crate::explain::Moment;
 use crate::kernel::settings::Settings;
-use crate::targets;
 use director_core::config::closest;
 use director_core::explain::{Place, Question};
 use director_core::ids::Registry;
@@ -148,7 +147,7 @@ impl Control {
             return Err(CommandError::Kernel(error));
         }
         self.history.loaded = Instant::now();
-        self.probe(&targets::remember(&self.verdicts));
+        self.probe_on();
         self.bury(Some(&before.0.model));
         if self.configuration.model.public_addresses() != before.0.model.public_addresses() {
             self.purge.add(Due::Untranslated, Instant::now());

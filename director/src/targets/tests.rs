@@ -1,9 +1,6 @@
 use super::*;
-use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
-use director_core::availability::State;
 use director_core::config::load;
-use director_core::overrides::{Drain, Override};
-use director_core::pool::Offers;
+use health::kind::Udp;
 use health::{Failure, Fault, Monitor, Outcome, Passed};
 use std::time::{Duration, Instant};
 
@@ -36,16 +33,13 @@ fn model() -> Model {
     load(FARM, "farm").unwrap_or_else(|report| panic!("{report}"))
 }
 
-fn offers(verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
-    let model = &model();
-    let (ports, demands) = (&PortOverrides::new(), &Demands::new());
-    let situation = Situation { model, verdicts, overrides, ports, demands, now: 0 };
-    situation.offers(&mut Pools::new())
-}
-
 fn targets_of(remembered: &LastVerdicts) -> BTreeMap<TargetId, Target> {
     let model = model();
-    targets(&model, &model.nodes["lb1"], remembered)
+    targets(&model, &model.nodes["lb1"], Role::Active, &resume(remembered))
+}
+
+fn names(targets: &BTreeMap<TargetId, Target>) -> Vec<&str> {
+    targets.keys().map(TargetId::as_str).collect()
 }
 
 fn verdict(up: bool) -> Arc<Verdict> {
@@ -59,8 +53,10 @@ fn verdict(up: bool) -> Arc<Verdict> {
 #[test]
 fn a_server_that_services_share_is_probed_once() {
     let targets = targets_of(&LastVerdicts::new());
-    let names: Vec<&str> = targets.keys().map(TargetId::as_str).collect();
-    assert_eq!(names, ["own@10.0.1.1:2525", "own@10.0.1.2:25", "rdp@10.0.1.1:3389", "rdp@10.0.1.2:3389"]);
+    assert_eq!(
+        names(&targets),
+        ["own@10.0.1.1:2525", "own@10.0.1.2:25", "rdp@10.0.1.1:3389", "rdp@10.0.1.2:3389"]
+    );
 }
 
 #[test]
@@ -88,23 +84,81 @@ fn targets_start_as_they_were() {
 }
 
 #[test]
-fn one_failed_probe_takes_a_server_out_of_the_services_that_ask_for_it() {
-    let verdicts = VerdictMap::from([
-        (TargetId::new("own@10.0.1.1:2525"), verdict(false)),
-        (TargetId::new("rdp@10.0.1.1:3389"), verdict(true)),
-    ]);
-    let decided = offers(&verdicts, &Overrides::new());
-    assert_eq!(decided["mail"].servers["a"].state, State::Down);
-    assert_eq!(decided["mail"].servers["a"].reason, "own: refused");
-    assert_eq!(decided["mail"].servers["b"].state, State::Up);
-    assert_eq!(decided["web"].servers["a"].state, State::Up);
+fn who_a_target_is_probed_for_is_known() {
+    let users = users(&model());
+    let of = |id: &str| -> Vec<String> {
+        let users = &users[&TargetId::new(id)];
+        users.iter().map(|(service, server)| format!("{service}/{server}")).collect()
+    };
+    assert_eq!(of("rdp@10.0.1.1:3389"), ["mail/a", "web/a"]);
+    assert_eq!(of("own@10.0.1.2:25"), ["mail/b"]);
+    assert_eq!(users.len(), targets_of(&LastVerdicts::new()).len());
 }
 
 #[test]
-fn an_override_concerns_one_service_only() {
-    let drained = Override { weight: None, drain: Some(Drain::default()) };
-    let overrides = BTreeMap::from([("web".to_owned(), BTreeMap::from([("a".to_owned(), drained)]))]);
-    let decided = offers(&VerdictMap::new(), &overrides);
-    assert_eq!(decided["web"].servers["a"].state, State::Drained);
-    assert_eq!(decided["mail"].servers["a"].state, State::Up);
+fn a_role_decides_how_often_and_nothing_else() {
+    let mut model = model();
+    let rdp = model.probes.get_mut("rdp").unwrap();
+    (rdp.retry, rdp.backup_interval) = (Duration::from_secs(1), Duration::from_secs(10));
+    let of = |role| targets(&model, &model.nodes["lb1"], role, &Starts::new());
+    let (active, mut backup) = (of(Role::Active), of(Role::Backup));
+    let rdp = TargetId::new("rdp@10.0.1.1:3389");
+    let secs = |pace: Pace| (pace.interval.as_secs(), pace.retry.as_secs());
+    assert_eq!((secs(active[&rdp].pace), secs(backup[&rdp].pace)), ((2, 1), (10, 10)));
+    assert_ne!(active, backup);
+    backup.iter_mut().for_each(|(id, target)| target.pace = active[id].pace);
+    assert_eq!(active, backup);
+}
+
+#[test]
+fn targets_that_go_on_being_probed_are_the_same_ones() {
+    let before = targets_of(&LastVerdicts::from([("rdp@10.0.1.1:3389".to_owned(), false)]));
+    let model = model();
+    let after = targets(&model, &model.nodes["lb1"], Role::Active, &keep(&before));
+    assert_eq!(before, after);
+    assert_eq!(after[&TargetId::new("rdp@10.0.1.1:3389")].policy.start, Start::Down);
+}
+
+#[test]
+fn what_nobody_knows_is_not_remembered() {
+    let policy = Policy { rise: 1, fall: 1, start: Start::Unknown, slow: None, damping: None };
+    let unknown = Monitor::new(policy, Instant::now()).verdict();
+    let verdicts = VerdictMap::from([
+        (TargetId::new("own@10.0.1.1:2525"), Arc::new(unknown)),
+        (TargetId::new("own@10.0.1.2:25"), verdict(false)),
+    ]);
+    assert_eq!(remember(&verdicts), LastVerdicts::from([("own@10.0.1.2:25".to_owned(), false)]));
+}
+
+/// Names of the targets of one server, of both families, which a service has with those VIPs and ports.
+fn probed(kind: Kind, vip: &str, ports: &str) -> Vec<String> {
+    let farm = format!(
+        "
+version: 1
+nodes:
+  lb1:
+    public: {{interface: eth0, addresses: [192.168.1.33/24, 'fd00:1::33/64']}}
+    private: {{interface: eth1, addresses: [10.0.1.33/24, 'fd00:2::33/64']}}
+probes: {{alive: {{type: tcp, port: 9}}}}
+servers: {{a: {{addresses: [10.0.1.1, 'fd00:2::1']}}}}
+services: {{web: {{vips: [{vip}], ports: {ports}, probe: alive, servers: {{a: {{}}}}}}}}
+"
+    );
+    let mut model = load(&farm, "farm").unwrap_or_else(|report| panic!("{report}"));
+    let alive = model.probes.get_mut("alive").unwrap();
+    (alive.kind, alive.port) = (Arc::new(kind), None);
+    let targets = targets(&model, &model.nodes["lb1"], Role::Active, &Starts::new());
+    targets.into_keys().map(|id| id.to_string()).collect()
+}
+
+#[test]
+fn a_probe_goes_where_the_connections_go() {
+    let mixed = "{tcp: 25, udp: 53}";
+    assert_eq!(probed(Kind::Tcp, "192.168.1.35", mixed), ["alive@10.0.1.1:25"]);
+    assert_eq!(probed(Kind::Tcp, "'fd00:1::35'", mixed), ["alive@[fd00:2::1]:25"]);
+    assert_eq!(probed(Kind::Tcp, "192.168.1.35, 'fd00:1::35'", mixed), ["alive@10.0.1.1:25"]);
+    assert_eq!(probed(Kind::Udp(Udp::default()), "192.168.1.35", mixed), ["alive@10.0.1.1:53"]);
+    assert_eq!(probed(Kind::Icmp, "192.168.1.35", mixed), ["alive@10.0.1.1:0"], "one for all services");
+    let exec = Exec { command: vec!["/bin/true".into()], user: "nobody".into(), exit: ExitMeaning::Nagios };
+    assert_eq!(probed(Kind::Exec(exec), "192.168.1.35", "{udp: 53}"), ["alive@10.0.1.1:53"]);
 }

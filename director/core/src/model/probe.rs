@@ -69,7 +69,10 @@ impl ProbeSpec {
             ProbeSource::Address(source) => source.is_ipv4() == address.is_ipv4(),
             ProbeSource::Routes | ProbeSource::Private => true,
         };
-        let address = self.address.or_else(|| server.addresses.iter().find(fits).copied())?;
+        // Where the service's connections go, if it can.
+        let of_vip = service.vips.first().and_then(|vip| server.address_for(*vip)).filter(|it| fits(&it));
+        let own = of_vip.or_else(|| server.addresses.iter().find(fits).copied());
+        let address = self.address.or(own)?;
         Some(SocketAddr::new(address, port))
     }
 }

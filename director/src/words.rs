@@ -4,7 +4,7 @@
 const SHOWN: usize = 8;
 
 /// The first few of `items`, and how many more there are.
-pub(super) fn some_of(items: &[String]) -> String {
+pub(crate) fn some_of(items: &[String]) -> String {
     match items.split_at_checked(SHOWN) {
         Some((shown, rest)) if !rest.is_empty() => format!("{}; and {} more", shown.join("; "), rest.len()),
         _ => items.join("; "),
