@@ -13,6 +13,7 @@ mod output;
 mod persistence;
 mod plan;
 mod port;
+mod probes;
 mod wait;
 
 pub use connections::{ConnectionsArgs, FilterArgs, KillArgs};
@@ -20,6 +21,7 @@ pub use dispatch::execute;
 pub use failure::Failure;
 pub use persistence::{EntryArgs, PersistenceArgs};
 pub use port::{PortArgs, PortCommand};
+pub use probes::ProbesArgs;
 
 use crate::options::RunOptions;
 use crate::state::DEFAULT_FOLDER;
@@ -106,6 +108,8 @@ pub enum Command {
         #[arg(long)]
         rates: bool,
     },
+    /// Show what probes say of the servers, and the last attempts
+    Probes(ProbesArgs),
     /// Show the connections in the kernel's table, as ipvsadm -Lcn does; or end some
     Connections(ConnectionsArgs),
     /// Show which clients stay with which server; or delete or pin one

@@ -6,7 +6,7 @@ pub use connections::Lines;
 
 use crate::api::{DrainBody, PortBody, Problem, WeightBody};
 use crate::command::{DrainRequest, OverrideChange};
-use crate::status::Status;
+use crate::status::{ProbeHistory, ServiceStatus, Status};
 use director_core::explain::{Explanation, Question};
 use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full, Limited};
@@ -95,6 +95,25 @@ impl Client {
     /// See [`Error`].
     pub async fn status(&self) -> Result<Status, Error> {
         let body = self.ask(Method::GET, "/v1/status", None).await?;
+        self.parse(&body)
+    }
+
+    /// A service and its servers.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn service(&self, name: &str) -> Result<ServiceStatus, Error> {
+        let body = self.ask(Method::GET, &format!("/v1/services/{}", segment(name)), None).await?;
+        self.parse(&body)
+    }
+
+    /// What the probes of a server say, with their last attempts.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn probes(&self, service: &str, server: &str) -> Result<Vec<ProbeHistory>, Error> {
+        let path = format!("/v1/services/{}/servers/{}/probes", segment(service), segment(server));
+        let body = self.ask(Method::GET, &path, None).await?;
         self.parse(&body)
     }
 

@@ -3,7 +3,7 @@
 use crate::connections::View;
 use crate::explain::Moment;
 use crate::persistence;
-use crate::status::Status;
+use crate::status::{ProbeHistory, Status};
 use director_core::explain::Question;
 use director_core::model::Network;
 use director_core::overrides::{AtDeadline, ReturningClients};
@@ -37,6 +37,15 @@ pub enum Command {
         state: Option<PortState>,
         /// Outcome.
         reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    /// What the probes of a server say, with their last attempts.
+    Probes {
+        /// The service's name.
+        service: String,
+        /// The server's name.
+        server: String,
+        /// Outcome.
+        reply: oneshot::Sender<Result<Vec<ProbeHistory>, CommandError>>,
     },
     /// Reads the configuration file again; answered once the kernel has it, or with what is wrong with it.
     Reload(oneshot::Sender<Result<(), CommandError>>),
@@ -242,6 +251,14 @@ impl Handle {
         state: Option<PortState>,
     ) -> Result<(), CommandError> {
         self.ask(|reply| Command::Ports { service, ports, state, reply }).await?
+    }
+
+    /// What the probes of a server say, with their last attempts.
+    ///
+    /// # Errors
+    /// The name is unknown.
+    pub async fn probes(&self, service: String, server: String) -> Result<Vec<ProbeHistory>, CommandError> {
+        self.ask(|reply| Command::Probes { service, server, reply }).await?
     }
 
     /// Reads the configuration file again.

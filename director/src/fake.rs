@@ -114,6 +114,10 @@ impl Notes {
             Command::Ports { service, ports, state, reply } => {
                 drop(reply.send(self.change_ports(service, ports, state)));
             }
+            Command::Probes { service, server, reply } => {
+                let known = self.known(service, server);
+                drop(reply.send(known.map(|_| vec![sample::probe_history()])));
+            }
             Command::Reload(reply) => drop(reply.send(self.reload())),
             Command::Explain(_, reply) => drop(reply.send(sample::moment())),
             Command::Persistence(reply) => {
@@ -138,6 +142,15 @@ impl Notes {
         server: String,
         change: OverrideChange,
     ) -> Result<(), CommandError> {
+        let (service, server) = self.known(service, server)?;
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        self.changes.push((service, server, change));
+        Ok(())
+    }
+
+    fn known(&self, service: String, server: String) -> Result<(String, String), CommandError> {
         let status = sample::status();
         let Some(known) = status.services.iter().find(|known| known.name == service) else {
             return Err(CommandError::UnknownService { name: service, suggestion: None });
@@ -146,11 +159,7 @@ impl Notes {
             let suggestion = Some("exchange1".to_owned());
             return Err(CommandError::UnknownServer { service, name: server, suggestion });
         }
-        if let Some(error) = &self.failure {
-            return Err(error.clone());
-        }
-        self.changes.push((service, server, change));
-        Ok(())
+        Ok((service, server))
     }
 
     fn change_entry(

@@ -153,6 +153,8 @@ metrics! {
         "Attempts of a probe.";
     PROBE_FAILURES = Counter "director_probe_failures_total" ["service", "server", "probe"]
         "Attempts of a probe that failed.";
+    PROBE_FAULTS = Counter "director_probe_faults_total" ["service", "server", "probe", "fault"]
+        "Attempts of a probe that failed, by what failed; absent before the first of its kind.";
     PROBE_LATENCY = Gauge "director_probe_latency_seconds" ["service", "server", "probe"]
         "Duration of a probe's last attempt in seconds; absent before the first.";
 
@@ -298,6 +300,9 @@ fn probe(families: &mut Families, labels: &[&str], probe: &ProbeStatus) {
     families.set(PROBE_DAMPED, labels, flag(probe.damped));
     families.set(PROBE_ATTEMPTS, labels, count(probe.attempts));
     families.set(PROBE_FAILURES, labels, count(probe.failures));
+    for (fault, failures) in &probe.faults {
+        families.set(PROBE_FAULTS, &[labels, &[fault]].concat(), count(*failures));
+    }
     if let Some(micros) = probe.latency_micros {
         families.set(PROBE_LATENCY, labels, count(micros) / 1e6);
     }

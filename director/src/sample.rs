@@ -42,6 +42,26 @@ pub(crate) fn moment() -> Moment {
     Moment { model: Arc::new(model), registry: Arc::new(registry()), offer, protects: true }
 }
 
+/// What is known of exchange1 by its probe: the last two of its attempts.
+pub(crate) fn probe_history() -> ProbeHistory {
+    let probe = status().services.remove(0).servers.remove(0).probes.remove(0);
+    let passed = AttemptStatus {
+        at: "2026-01-31T12:34:56.789Z".into(),
+        passed: true,
+        fault: None,
+        reason: probe.note.clone(),
+        latency_micros: 1_500,
+    };
+    let failed = AttemptStatus {
+        at: "2026-01-31T12:34:54.789Z".into(),
+        passed: false,
+        fault: Some("refused".into()),
+        reason: Some("connection refused".into()),
+        latency_micros: 210,
+    };
+    ProbeHistory { probe, history: vec![failed, passed] }
+}
+
 /// exchange1 is up, exchange2 drained; nothing needs attention.
 pub(crate) fn status() -> Status {
     Status {
@@ -139,6 +159,7 @@ pub(crate) fn status() -> Status {
                         latency_micros: Some(1_500),
                         attempts: 100,
                         failures: 3,
+                        faults: [("refused".into(), 2), ("timed-out".into(), 1)].into(),
                         results: "..............x.....".into(),
                     }],
                     probes_required: 1,

@@ -8,8 +8,7 @@ use crate::status::{
     ManagementStatus, PortStatus, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
     TrafficStatus,
 };
-use columns::Align;
-pub(crate) use columns::Columns;
+pub(crate) use columns::{Align, Columns};
 pub use rates::RateTable;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
@@ -219,7 +218,7 @@ fn joined(addresses: &[IpAddr]) -> String {
 }
 
 /// `text` on one line and without control characters: reasons quote what servers say, and a terminal obeys.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }

@@ -8,6 +8,7 @@ use crate::words::some_of;
 use director_core::availability::{Advice, Asked, Health};
 use director_core::model::{Model, ProbeSpec, RealServer, Service, Weight};
 use health::{Start, State, TargetId, Verdict};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// How a server stands with one of its probes.
@@ -62,17 +63,51 @@ pub fn health_of(model: &Model, service: &Service, server: &RealServer, verdicts
     if up + unknown >= required { Health::Unknown(missing) } else { Health::Down(missing) }
 }
 
-/// Targets whose servers may have to be treated or shown otherwise, with the verdicts before and after. Latencies and
-/// counts change with every attempt, and do not matter.
-pub fn changes<'a>(
-    before: &'a VerdictMap,
-    after: &'a VerdictMap,
-) -> impl Iterator<Item = (&'a TargetId, Option<&'a Verdict>, Option<&'a Verdict>)> {
-    let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
-    let gone = gone.map(|(id, verdict)| (id, Some(verdict.as_ref()), None));
-    let there =
-        after.iter().map(|(id, verdict)| (id, before.get(id).map(Arc::as_ref), Some(verdict.as_ref())));
-    there.filter(|(_, before, after)| before.map(matter) != after.map(matter)).chain(gone)
+/// A verdict that is not as it was. One is missing if the target came or went.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// What was probed.
+    pub id: &'a TargetId,
+    /// The verdict as it was.
+    pub before: Option<&'a Verdict>,
+    /// The verdict as it is.
+    pub after: Option<&'a Verdict>,
+}
+
+impl Change<'_> {
+    /// The state is another one.
+    #[must_use]
+    pub fn turns(&self) -> bool {
+        self.before.map(|verdict| verdict.state) != self.after.map(|verdict| verdict.state)
+    }
+}
+
+/// Changes for which servers may have to be treated or shown otherwise. Latencies and counts change with every
+/// attempt, and do not matter.
+#[must_use]
+pub fn changes<'a>(before: &'a VerdictMap, after: &'a VerdictMap) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    let (mut olds, mut news) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let order = match (olds.peek(), news.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return changes,
+        };
+        let old = if order.is_le() { olds.next() } else { None };
+        let new = if order.is_ge() { news.next() } else { None };
+        let Some((id, _)) = old.or(new) else { return changes };
+        let (before, after) = (old.map(|(_, verdict)| verdict), new.map(|(_, verdict)| verdict));
+        let same = matches!((before, after), (Some(before), Some(after)) if is_the_same(before, after));
+        if !same {
+            changes.push(Change { id, before: before.map(Arc::as_ref), after: after.map(Arc::as_ref) });
+        }
+    }
+}
+
+fn is_the_same(before: &Arc<Verdict>, after: &Arc<Verdict>) -> bool {
+    Arc::ptr_eq(before, after) || matter(before) == matter(after)
 }
 
 /// What matters of a verdict: why it fails, or what it says beside.

@@ -25,6 +25,7 @@ pub use history::{Attempt, HISTORY, Latencies};
 use crate::{Failure, Fault, Outcome, Passed};
 use damping::Falls;
 use slowness::Slowness;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,8 @@ pub struct Verdict {
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
+    /// The same by what failed; only what did.
+    pub faults: BTreeMap<Fault, u64>,
     /// When `state` took its present value.
     pub since: Instant,
     /// The last [`HISTORY`] attempts, oldest first.
@@ -126,6 +129,7 @@ pub struct Monitor {
     history: Arc<[Attempt]>,
     attempts: u64,
     failures: u64,
+    faults: BTreeMap<Fault, u64>,
 }
 
 impl Monitor {
@@ -148,6 +152,7 @@ impl Monitor {
             history: Arc::default(),
             attempts: 0,
             failures: 0,
+            faults: BTreeMap::new(),
         }
     }
 
@@ -189,8 +194,10 @@ impl Monitor {
                     self.slowness.observe(outcome.latency > limit, self.policy.rise, self.policy.fall);
                 }
             }
-            Err(_) => {
+            Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
+                let count = self.faults.entry(failure.fault).or_default();
+                *count = count.saturating_add(1);
                 self.falls.not_passing();
             }
         }
@@ -217,6 +224,7 @@ impl Monitor {
             latency: last.map(|last| last.latency),
             attempts: self.attempts,
             failures: self.failures,
+            faults: self.faults.clone(),
             since: self.since,
             history: Arc::clone(&self.history),
         }

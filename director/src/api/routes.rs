@@ -20,6 +20,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
         .route("/v1/services/{service}", get(service))
+        .route(&format!("{SERVER}/probes"), get(probes))
         .route(&format!("{SERVER}/weight"), put(weight))
         .route(&format!("{SERVER}/drain"), post(drain))
         .route(&format!("{SERVER}/enable"), post(enable))
@@ -56,6 +57,11 @@ async fn service(
     let found = services.iter().find(|service| service.name == name);
     let found = found.ok_or(CommandError::UnknownService { name, suggestion })?;
     Ok(axum::Json(found).into_response())
+}
+
+async fn probes(State(api): State<Api>, names: Names) -> Result<Response, Problem> {
+    let Path((service, server)) = names?;
+    Ok(axum::Json(within_limit(api.handle.probes(service, server)).await?).into_response())
 }
 
 async fn weight(State(api): State<Api>, names: Names, Json(body): Json<WeightBody>) -> Done {

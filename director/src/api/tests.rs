@@ -129,6 +129,28 @@ async fn both_listeners_show_the_same_picture() {
 }
 
 #[tokio::test]
+async fn the_last_attempts_of_a_servers_probes_are_told() {
+    let served = Served::start().await;
+    let answer = served.ask("GET", &format!("{EXCHANGE1}/probes"), &[HOST], b"").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.json(),
+        json!([{
+            "name": "rdp", "state": "up", "reason": "passed", "fault": null,
+            "note": "the certificate ends in 5 days", "weight": null, "slow": false, "damped": false,
+            "since": "2026-01-31T12:00:00Z", "latency_micros": 1500, "attempts": 100, "failures": 3,
+            "faults": {"refused": 2, "timed-out": 1}, "results": "..............x.....",
+            "history": [
+                {"at": "2026-01-31T12:34:54.789Z", "passed": false, "fault": "refused",
+                 "reason": "connection refused", "latency_micros": 210},
+                {"at": "2026-01-31T12:34:56.789Z", "passed": true, "fault": null,
+                 "reason": "the certificate ends in 5 days", "latency_micros": 1500},
+            ],
+        }])
+    );
+}
+
+#[tokio::test]
 async fn both_listeners_show_the_metrics() {
     let served = Served::start().await;
     for answer in [
@@ -249,6 +271,9 @@ async fn bad_calls_are_refused_in_words() {
         ("PUT", "/v1/services/smtp/servers/exchange1/weight", j, r#"{"weight":0}"#, Kind::UnknownService),
         ("POST", "/v1/services/exchange/servers/exchange3/drain", h, "", Kind::UnknownServer),
         ("POST", "/v1/services/exchange/servers/..%2Fexchange1/reset", h, "", Kind::UnknownServer),
+        ("GET", "/v1/services/smtp/servers/exchange1/probes", h, "", Kind::UnknownService),
+        ("GET", "/v1/services/exchange/servers/exchange3/probes", h, "", Kind::UnknownServer),
+        ("POST", "/v1/services/exchange/servers/exchange1/probes", h, "", Kind::MethodNotAllowed),
         ("PUT", &weight, h, r#"{"weight":0}"#, Kind::NotJson),
         ("PUT", &weight, &[HOST, text], r#"{"weight":0}"#, Kind::NotJson),
         ("PUT", &weight, &[HOST, form], "weight=0", Kind::NotJson),
@@ -347,6 +372,7 @@ async fn without_a_control_loop_every_route_says_so() {
         ("GET", "/v1/services"),
         ("GET", "/v1/services/exchange"),
         ("GET", "/metrics"),
+        ("GET", "/v1/services/exchange/servers/exchange1/probes"),
         ("POST", "/v1/reload"),
         ("POST", "/v1/services/exchange/servers/exchange1/drain"),
     ] {

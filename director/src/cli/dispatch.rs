@@ -3,7 +3,7 @@
 use super::output::Printer;
 use super::{
     Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, port,
-    run_options, wait,
+    probes, run_options, wait,
 };
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
@@ -45,6 +45,7 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
                 printer.print(&status, &Table(&status))
             }
         }
+        Command::Probes(asked) => probes::execute(&client, printer, asked).await,
         Command::Connections(asked) => connections::execute(&client, printer, asked).await,
         Command::Persistence(asked) => persistence::execute(&client, printer, asked).await,
         Command::Weight { server, weight, lasting } => {

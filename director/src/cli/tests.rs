@@ -67,6 +67,15 @@ fn every_command_is_understood() {
         ("plan", Command::Plan { node, state: state.clone() }),
         ("status", Command::Status { rates: false }),
         ("status --rates", Command::Status { rates: true }),
+        ("probes", Command::Probes(ProbesArgs::default())),
+        ("probes exchange", Command::Probes(ProbesArgs { service: Some("exchange".into()), server: None })),
+        (
+            "probes exchange exchange1",
+            Command::Probes(ProbesArgs {
+                service: Some("exchange".into()),
+                server: Some("exchange1".into()),
+            }),
+        ),
         ("weight exchange exchange1 0", Command::Weight { server: server.clone(), weight: 0, lasting: None }),
         (
             "weight exchange exchange1 65535",

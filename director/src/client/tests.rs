@@ -40,6 +40,8 @@ fn impostor(answer: &'static [u8]) -> (TempDir, Client) {
 async fn asks_and_changes() {
     let (_folder, client, control) = director().await;
     assert_eq!(client.status().await.unwrap(), sample::status());
+    assert_eq!(client.service("exchange").await.unwrap(), sample::status().services[0]);
+    assert_eq!(client.probes("exchange", "exchange1").await.unwrap(), [sample::probe_history()]);
     for change in [
         OverrideChange::Weight { weight: 0, seconds: None },
         OverrideChange::Weight { weight: u16::MAX, seconds: None },

@@ -1,12 +1,11 @@
 //! Probing: what is probed, and what is done when a verdict changes.
 
-use super::telling::Telling;
+use super::telling::Budget;
 use super::{Control, Scope};
 use crate::status::ProbeState;
-use crate::targets::{self, Role, Starts, Users, VerdictMap};
-use crate::verdicts::changes;
+use crate::targets::{self, Role, Starts, VerdictMap};
+use crate::verdicts::{Change, changes};
 use crate::words::some_of;
-use health::{TargetId, Verdict};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,12 +37,12 @@ impl Control {
         let before = std::mem::replace(&mut self.verdicts, verdicts);
         let mut services = BTreeSet::new();
         let mut turned = false;
-        for (id, old, new) in changes(&before, &self.verdicts) {
-            let users = self.users.get(id).into_iter().flatten();
-            services.extend(users.map(|(service, _)| service.clone()));
-            turned |= old.map(|it| it.state) != new.map(|it| it.state);
-            if let (Some(old), Some(new)) = (old, new) {
-                tell(&mut self.telling, &self.users, id, old, new);
+        for change in changes(&before, &self.verdicts) {
+            let users = self.users.get(change.id).map_or(&[][..], Vec::as_slice);
+            services.extend(users.iter().map(|(service, _)| service.clone()));
+            if change.turns() {
+                turned = true;
+                tell(&mut self.telling.verdicts, &change, users);
             }
         }
         if !services.is_empty() {
@@ -57,12 +56,13 @@ impl Control {
 }
 
 /// Logs that a verdict turned.
-fn tell(telling: &mut Telling, users: &Users, id: &TargetId, old: &Verdict, new: &Verdict) {
-    if old.state == new.state || !telling.verdicts.take(Instant::now()) {
-        return;
+fn tell(lines: &mut Budget, change: &Change<'_>, users: &[(String, String)]) {
+    let (Some(before), Some(after)) = (change.before, change.after) else { return };
+    if lines.take(Instant::now()) {
+        let users: Vec<String> =
+            users.iter().map(|(service, server)| format!("{service}/{server}")).collect();
+        let (from, to) = (ProbeState::from(before.state).name(), ProbeState::from(after.state).name());
+        let (probe, servers, reason) = (change.id, some_of(&users), &*after.reason);
+        tracing::info!(%probe, servers, from, to, reason, "verdict changed");
     }
-    let users = users.get(id).into_iter().flatten();
-    let users: Vec<String> = users.map(|(service, server)| format!("{service}/{server}")).collect();
-    let (from, to) = (ProbeState::from(old.state).name(), ProbeState::from(new.state).name());
-    tracing::info!(probe = %id, servers = some_of(&users), from, to, reason = &*new.reason, "verdict changed");
 }

@@ -1,15 +1,18 @@
 //! What operators ask for: overrides and reloads. Refused as a whole, or done as a whole.
 
+use super::picture::probes::{Clock, history};
 use super::purge::Due;
 use super::{Control, Scope, picture, unix_now};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
 use crate::explain::Moment;
 use crate::kernel::settings::Settings;
+use crate::status::ProbeHistory;
+use crate::verdicts::standings;
 use director_core::config::closest;
 use director_core::explain::{Place, Question};
 use director_core::ids::Registry;
-use director_core::model::Service;
+use director_core::model::{RealServer, Service};
 use director_core::ports::{PortSelection, PortState};
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,6 +66,15 @@ impl Control {
         Ok(())
     }
 
+    /// What the probes of a server say, with their last attempts.
+    pub(super) fn probes(&self, service: &str, server: &str) -> Result<Vec<ProbeHistory>, CommandError> {
+        let server = self.find(service, server)?;
+        let service = self.find_service(service)?;
+        let clock = Clock::now();
+        let standings = standings(&self.configuration.model, service, server, &self.verdicts);
+        Ok(standings.map(|it| history(&it, clock)).collect())
+    }
+
     /// What it takes to explain a connection.
     pub(super) fn moment(&self, question: &Question) -> Moment {
         let model = &self.configuration.model;
@@ -78,14 +90,13 @@ impl Control {
         }
     }
 
-    pub(super) fn find(&self, service: &str, server: &str) -> Result<(), CommandError> {
+    pub(super) fn find(&self, service: &str, server: &str) -> Result<&RealServer, CommandError> {
         let found = self.find_service(service)?;
-        if !found.servers.contains_key(server) {
+        found.servers.get(server).ok_or_else(|| {
             let suggestion = closest(server, found.servers.keys().map(String::as_str)).map(str::to_owned);
             let (service, name) = (service.to_owned(), server.to_owned());
-            return Err(CommandError::UnknownServer { service, name, suggestion });
-        }
-        Ok(())
+            CommandError::UnknownServer { service, name, suggestion }
+        })
     }
 
     pub(super) fn find_service(&self, service: &str) -> Result<&Service, CommandError> {

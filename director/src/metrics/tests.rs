@@ -74,6 +74,9 @@ fn the_exchange_farm_is_told_in_full() {
         (format!("director_probe_up{{{one},probe=\"rdp\"}}"), 1.0),
         (format!("director_probe_attempts_total{{{one},probe=\"rdp\"}}"), 100.0),
         (format!("director_probe_failures_total{{{one},probe=\"rdp\"}}"), 3.0),
+        (format!("director_probe_faults_total{{{one},probe=\"rdp\",fault=\"timed-out\"}}"), 1.0),
+        (format!("director_probe_slow{{{one},probe=\"rdp\"}}"), 0.0),
+        (format!("director_probe_damped{{{one},probe=\"rdp\"}}"), 0.0),
         (format!("director_probe_latency_seconds{{{one},probe=\"rdp\"}}"), 0.0015),
         (
             "director_management_connections_total{management=\"exchange1-rdp\",server=\"exchange1\"}".into(),
@@ -129,10 +132,13 @@ fn what_is_not_there_has_no_sample() {
     let text = scrape(&status);
     assert!(!text.contains("director_server_") && !text.contains("director_management_"));
     let mut status = sample::status();
-    status.services[0].servers[0].probes[0].latency_micros = None;
+    let probe = &mut status.services[0].servers[0].probes[0];
+    (probe.state, probe.latency_micros) = (ProbeState::Unknown, None);
+    probe.faults.clear();
     status.services[0].serving_priority = None;
     (status.services[0].rate_limit, status.services[0].syn_protection) = (None, None);
     let text = scrape(&status);
+    assert!(!text.contains("director_probe_up") && !text.contains("director_probe_faults"));
     assert!(!text.contains("director_probe_latency_seconds") && !text.contains("director_service_priority"));
     assert!(!text.contains("director_service_rate_limited") && !text.contains("director_service_syn"));
 }

@@ -1,6 +1,7 @@
 //! What probes say of a server.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is known from one probe of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct ProbeStatus {
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
+    /// The same by what failed, in one word; only what did.
+    pub faults: BTreeMap<String, u64>,
     /// The last attempts, at most 20 and oldest first: `.` passed, `x` failed.
     pub results: String,
 }

@@ -215,7 +215,7 @@ fn the_slowest_probe_counts() {
 #[test]
 fn only_what_matters_is_a_change() {
     let before = |verdict: &Verdict| map([verdict.clone(), self::verdict(Up), self::verdict(Up)]);
-    let changed = |a: &Verdict, b: &Verdict| changes(&before(a), &before(b)).count();
+    let changed = |a: &Verdict, b: &Verdict| changes(&before(a), &before(b)).len();
     let (up, down) = (verdict(Up), verdict(Down));
     for (change, matters) in [
         (Verdict { latency: Some(Duration::from_secs(1)), attempts: 9, failures: 3, ..up.clone() }, false),
@@ -238,16 +238,20 @@ fn only_what_matters_is_a_change() {
     assert_eq!(changed(&down, &Verdict { weight: Some(3), attempts: 9, ..down.clone() }), 0);
 }
 
+fn ids(before: &VerdictMap, after: &VerdictMap) -> Vec<TargetId> {
+    changes(before, after).iter().map(|it| it.id.clone()).collect()
+}
+
 #[test]
 fn verdicts_that_come_and_go_are_changes() {
     let all = map([Up, Up, Down].map(verdict));
     let mut some = all.clone();
     some.remove(&id("smtp"));
-    let ids =
-        |before, after| -> Vec<TargetId> { changes(before, after).map(|(id, ..)| id.clone()).collect() };
     assert_eq!(ids(&some, &all), [id("smtp")]);
     assert_eq!(ids(&all, &some), [id("smtp")]);
     assert!(ids(&all, &all.clone()).is_empty());
+    assert_eq!(ids(&VerdictMap::new(), &all), [id("rdp"), id("smtp"), id("web")]);
+    assert_eq!(ids(&all, &VerdictMap::new()).len(), 3);
 }
 
 fn fates() -> impl Strategy<Value = [Fate; 3]> {

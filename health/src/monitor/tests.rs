@@ -340,3 +340,16 @@ fn a_target_that_is_probed_otherwise_keeps_its_verdict_but_proves_itself_anew() 
     assert!(fed.monitor.is_up());
     assert_eq!(fed.monitor.verdict().attempts, 6);
 }
+
+#[test]
+fn failures_are_counted_by_what_failed() {
+    let mut monitor = Monitor::new(policy(1, 1, Start::Up), Instant::now());
+    for fault in [Fault::Refused, Fault::TimedOut, Fault::Refused] {
+        let result = Err(Failure::new(fault, "no"));
+        monitor.observe(Outcome { result, latency: SECOND }, Instant::now());
+        monitor.observe(outcome(true), Instant::now());
+    }
+    assert_eq!(monitor.verdict().faults, BTreeMap::from([(Fault::Refused, 2), (Fault::TimedOut, 1)]));
+    monitor.restart();
+    assert_eq!(monitor.verdict().faults.len(), 2, "totals stay");
+}

@@ -38,6 +38,11 @@ pub(in crate::control) fn probe(it: &Standing<'_>, clock: Clock) -> ProbeStatus 
         latency_micros: verdict.and_then(|it| it.latency).map(micros),
         attempts: verdict.map_or(0, |it| it.attempts),
         failures: verdict.map_or(0, |it| it.failures),
+        faults: verdict
+            .into_iter()
+            .flat_map(|it| &it.faults)
+            .map(|(fault, count)| (fault.as_str().to_owned(), *count))
+            .collect(),
         results: verdict.map_or_else(String::new, |it| it.history.iter().map(result).collect()),
     }
 }
@@ -97,6 +102,7 @@ mod tests {
         let (state, reason) = (State::Up, "passed");
         let it = Standing { name: "tls", state, reason, verdict: Some(&verdict), probe: None };
         let shown = history(&it, clock);
+        assert_eq!(shown.probe.faults, [("refused".to_owned(), 1)].into());
         assert_eq!(shown.probe.since.as_deref(), Some("1970-01-02T00:00:01Z"));
         assert_eq!((shown.probe.results.as_str(), shown.probe.latency_micros), ("x.", Some(2000)));
         assert_eq!((shown.probe.fault, shown.probe.attempts, shown.probe.failures), (None, 2, 1));
