@@ -59,7 +59,8 @@ pub(crate) fn probe_history() -> ProbeHistory {
         reason: Some("connection refused".into()),
         latency_micros: 210,
     };
-    ProbeHistory { probe, history: vec![failed, passed] }
+    let latencies = LatenciesStatus { least_micros: 1_200, mean_micros: 1_400, greatest_micros: 1_500 };
+    ProbeHistory { probe, latencies: Some(latencies), history: vec![failed, passed] }
 }
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.

@@ -4,7 +4,7 @@
 mod probes;
 mod protection;
 
-pub use probes::{AttemptStatus, ProbeHistory, ProbeState, ProbeStatus};
+pub use probes::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeState, ProbeStatus};
 pub use protection::{RateLimitStatus, SynProtectionStatus};
 
 use director_core::model::Protocol;

@@ -140,6 +140,7 @@ async fn the_last_attempts_of_a_servers_probes_are_told() {
             "note": "the certificate ends in 5 days", "weight": null, "slow": false, "damped": false,
             "since": "2026-01-31T12:00:00Z", "latency_micros": 1500, "attempts": 100, "failures": 3,
             "faults": {"refused": 2, "timed-out": 1}, "results": "..............x.....",
+            "latencies": {"least_micros": 1200, "mean_micros": 1400, "greatest_micros": 1500},
             "history": [
                 {"at": "2026-01-31T12:34:54.789Z", "passed": false, "fault": "refused",
                  "reason": "connection refused", "latency_micros": 210},

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::output::Printer;
 use crate::client::Client;
-use crate::status::{AttemptStatus, ProbeHistory, ProbeStatus, ServiceStatus};
+use crate::status::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeStatus, ServiceStatus};
 use crate::table::{Align, Columns, printable};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -73,7 +73,7 @@ fn detail(service: &str, server: &str, probes: &[ProbeHistory]) -> String {
     let mut text = table(ALIGNMENT, HEADINGS, rows.collect());
     for it in probes {
         let attempts = it.history.iter().rev().map(attempt).collect();
-        text += &format!("\n{}, latest first:\n", printable(&it.probe.name));
+        text += &format!("\n{}, latest first{}:\n", printable(&it.probe.name), took(it.latencies));
         text += &table(
             [Align::Left, Align::Left, Align::Right, Align::Left],
             ["Time", "Result", "Latency", "Reason"],
@@ -109,6 +109,13 @@ fn attempt(it: &AttemptStatus) -> [String; 4] {
     let result = if it.passed { "passed" } else { it.fault.as_deref().unwrap_or("failed") };
     let reason = it.reason.as_deref().unwrap_or_default();
     [printable(&it.at), printable(result), milliseconds(it.latency_micros), printable(reason)]
+}
+
+fn took(latencies: Option<LatenciesStatus>) -> String {
+    latencies.map_or_else(String::new, |it| {
+        let [least, mean, greatest] = [it.least_micros, it.mean_micros, it.greatest_micros].map(milliseconds);
+        format!("; passing takes {least} to {greatest}, {mean} on average")
+    })
 }
 
 fn milliseconds(micros: u64) -> String {
@@ -151,7 +158,7 @@ exchange/exchange1  smtp   down damped  -                               -  xx   
     fn attempts_of_a_server_follow() {
         let text = detail("exchange", "exchange1", &[sample::probe_history()]);
         let expected = "
-rdp, latest first:
+rdp, latest first; passing takes 1.200 ms to 1.500 ms, 1.400 ms on average:
 Time                      Result    Latency  Reason
 2026-01-31T12:34:56.789Z  passed   1.500 ms  the certificate ends in 5 days
 2026-01-31T12:34:54.789Z  refused  0.210 ms  connection refused

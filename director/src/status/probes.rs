@@ -76,8 +76,21 @@ pub struct ProbeHistory {
     /// What is known now.
     #[serde(flatten)]
     pub probe: ProbeStatus,
+    /// How long those of the history took that passed; `None` if none did.
+    pub latencies: Option<LatenciesStatus>,
     /// At most 20 attempts, oldest first.
     pub history: Vec<AttemptStatus>,
+}
+
+/// How long attempts took, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatenciesStatus {
+    /// The quickest.
+    pub least_micros: u64,
+    /// On average.
+    pub mean_micros: u64,
+    /// The slowest.
+    pub greatest_micros: u64,
 }
 
 /// An attempt of the past.

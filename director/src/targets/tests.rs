@@ -1,7 +1,7 @@
 use super::*;
 use director_core::config::load;
 use health::kind::Udp;
-use health::{Failure, Fault, Monitor, Outcome, Passed};
+use health::{Failure, Fault, Kind, Monitor, Outcome, Passed};
 use std::time::{Duration, Instant};
 
 const FARM: &str = "
@@ -159,6 +159,4 @@ fn a_probe_goes_where_the_connections_go() {
     assert_eq!(probed(Kind::Tcp, "192.168.1.35, 'fd00:1::35'", mixed), ["alive@10.0.1.1:25"]);
     assert_eq!(probed(Kind::Udp(Udp::default()), "192.168.1.35", mixed), ["alive@10.0.1.1:53"]);
     assert_eq!(probed(Kind::Icmp, "192.168.1.35", mixed), ["alive@10.0.1.1:0"], "one for all services");
-    let exec = Exec { command: vec!["/bin/true".into()], user: "nobody".into(), exit: ExitMeaning::Nagios };
-    assert_eq!(probed(Kind::Exec(exec), "192.168.1.35", "{udp: 53}"), ["alive@10.0.1.1:53"]);
 }

@@ -73,10 +73,9 @@ fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides) -> Offers
 }
 
 fn advice_of(verdicts: [Verdict; 3], model: &Model) -> Advice {
-    match health(model, &map(verdicts)) {
-        Health::Up(advice) => advice,
-        other => panic!("{other:?}"),
-    }
+    let health = health(model, &map(verdicts));
+    let Health::Up(advice) = health else { panic!("{health:?}") };
+    advice
 }
 
 #[test]

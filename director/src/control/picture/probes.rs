@@ -1,7 +1,8 @@
 //! What probes say, as it is shown.
 
-use crate::status::{AttemptStatus, ProbeHistory, ProbeStatus};
+use crate::status::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeStatus};
 use crate::verdicts::Standing;
+use health::Verdict;
 use health::monitor::Attempt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -51,6 +52,11 @@ pub(in crate::control) fn history(it: &Standing<'_>, clock: Clock) -> ProbeHisto
     let attempts = it.verdict.map_or(&[][..], |verdict| &verdict.history);
     ProbeHistory {
         probe: probe(it, clock),
+        latencies: it.verdict.and_then(Verdict::latencies).map(|it| LatenciesStatus {
+            least_micros: micros(it.least),
+            mean_micros: micros(it.mean),
+            greatest_micros: micros(it.greatest),
+        }),
         history: attempts.iter().map(|attempt| self::attempt(attempt, clock)).collect(),
     }
 }
@@ -80,7 +86,7 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use health::{Failure, Fault, Monitor, Outcome, Passed, Policy, Start, State, Verdict};
+    use health::{Failure, Fault, Monitor, Outcome, Passed, Policy, Start, State};
 
     /// Failed 61 s ago, passed a minute ago.
     fn verdict(clock: Clock) -> Verdict {
@@ -106,6 +112,8 @@ mod tests {
         assert_eq!(shown.probe.since.as_deref(), Some("1970-01-02T00:00:01Z"));
         assert_eq!((shown.probe.results.as_str(), shown.probe.latency_micros), ("x.", Some(2000)));
         assert_eq!((shown.probe.fault, shown.probe.attempts, shown.probe.failures), (None, 2, 1));
+        let latencies = LatenciesStatus { least_micros: 2000, mean_micros: 2000, greatest_micros: 2000 };
+        assert_eq!(shown.latencies, Some(latencies), "of those that passed");
         assert_eq!(
             shown.history,
             [
@@ -131,8 +139,8 @@ mod tests {
     fn without_a_verdict_there_is_little_to_tell() {
         let (state, reason) = (State::Unknown, "not probed yet");
         let it = Standing { name: "tls", state, reason, verdict: None, probe: None };
-        let ProbeHistory { probe, history } = history(&it, Clock::now());
-        assert_eq!((probe.since, probe.latency_micros, history.len()), (None, None, 0));
+        let ProbeHistory { probe, history, latencies } = history(&it, Clock::now());
+        assert_eq!((probe.since, probe.latency_micros, latencies, history.len()), (None, None, None, 0));
         assert_eq!((probe.reason.as_str(), probe.results.as_str()), ("not probed yet", ""));
     }
 }
