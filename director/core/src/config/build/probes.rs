@@ -52,15 +52,15 @@ fn what_is_tried(
 ) -> Option<Kind> {
     Some(match kind.value {
         ProbeType::Tcp => Kind::Tcp,
-        ProbeType::Tls => Kind::Tls(tls::tls(raw, None, errors)),
-        ProbeType::Http => Kind::Http(http::http(raw, false, errors)),
-        ProbeType::Https => Kind::Http(http::http(raw, true, errors)),
-        ProbeType::Smtp => Kind::Smtp(smtp::smtp(raw, complete, errors)),
-        ProbeType::Rdp => Kind::Rdp(rdp::rdp(raw, errors)),
-        ProbeType::Dns => Kind::Dns(dns::dns(raw, errors)),
-        ProbeType::Udp => Kind::Udp(udp::udp(raw, errors)),
+        ProbeType::Tls => Kind::Tls(tls::build(raw, None, errors)),
+        ProbeType::Http => Kind::Http(http::build(raw, false, errors)),
+        ProbeType::Https => Kind::Http(http::build(raw, true, errors)),
+        ProbeType::Smtp => Kind::Smtp(smtp::build(raw, complete, errors)),
+        ProbeType::Rdp => Kind::Rdp(rdp::build(raw, errors)),
+        ProbeType::Dns => Kind::Dns(dns::build(raw, errors)),
+        ProbeType::Udp => Kind::Udp(udp::build(raw, errors)),
         ProbeType::Icmp => Kind::Icmp,
-        ProbeType::Exec => Kind::Exec(exec::exec(raw, kind.span, complete, errors)?),
+        ProbeType::Exec => Kind::Exec(exec::build(raw, kind.span, complete, errors)?),
     })
 }
 

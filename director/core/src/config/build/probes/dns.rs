@@ -7,7 +7,7 @@ use crate::config::values::Text;
 use health::kind::Dns;
 use health::kind::dns::{answer as normal, labels, record_type};
 
-pub(super) fn dns(raw: &raw::Probe, errors: &mut Diagnostics) -> Dns {
+pub(super) fn build(raw: &raw::Probe, errors: &mut Diagnostics) -> Dns {
     let query = raw.query.as_ref().map_or_else(|| ".".to_owned(), |text| query(text, errors));
     let default = if query == "." { RecordType::Soa } else { RecordType::A };
     let record = raw.record.as_ref().map_or(default, |record| record.value);

@@ -10,7 +10,7 @@ const MAX_ARGUMENTS: usize = 64;
 const USER: &str = "nobody";
 
 /// `None`: there is no command, and that is reported. `place`: where the type stands.
-pub(super) fn exec(raw: &raw::Probe, place: Span, complete: bool, errors: &mut Diagnostics) -> Option<Exec> {
+pub(super) fn build(raw: &raw::Probe, place: Span, complete: bool, errors: &mut Diagnostics) -> Option<Exec> {
     let Some(list) = &raw.command else {
         if complete {
             let hint = "command: the program and its arguments, as [/usr/bin/check, -H, \"%h\"]";

@@ -13,7 +13,7 @@ const MAX_HEADERS: usize = 32;
 /// Headers that a probe writes itself: what they say must be so.
 const OWN_HEADERS: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
 
-pub(super) fn http(raw: &raw::Probe, secure: bool, errors: &mut Diagnostics) -> Http {
+pub(super) fn build(raw: &raw::Probe, secure: bool, errors: &mut Diagnostics) -> Http {
     let host = raw.host.as_ref().map(|text| host(text, errors));
     let (headers, host_header) = headers(raw, errors);
     let host = host.or(host_header);
@@ -21,7 +21,7 @@ pub(super) fn http(raw: &raw::Probe, secure: bool, errors: &mut Diagnostics) -> 
     let name = name.map(str::to_owned);
     let method = raw.method.as_ref().map_or(Method::Get, |method| method_of(method.value));
     Http {
-        tls: secure.then(|| tls::tls(raw, name, errors)),
+        tls: secure.then(|| tls::build(raw, name, errors)),
         version: raw.version.as_ref().map_or(HttpVersion::default(), |version| version.0),
         method,
         path: raw.path.as_ref().map_or_else(|| "/".to_owned(), |text| path(text, errors)),

@@ -4,7 +4,7 @@ use crate::config::raw;
 use crate::config::report::{Diagnostics, quoted};
 use health::kind::Rdp;
 
-pub(super) fn rdp(raw: &raw::Probe, errors: &mut Diagnostics) -> Rdp {
+pub(super) fn build(raw: &raw::Probe, errors: &mut Diagnostics) -> Rdp {
     let cookie = raw.cookie.as_ref().map(|text| {
         // The cookie stands in a line of its own in the request, which ends with the first CR LF.
         if text.0.len() > 64 || !text.0.bytes().all(|byte| byte.is_ascii_graphic()) {

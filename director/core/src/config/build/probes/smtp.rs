@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 const HELO: &str = "director.localdomain";
 
 /// `complete`: no key of the probe was reported before.
-pub(super) fn smtp(raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Smtp {
+pub(super) fn build(raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Smtp {
     Smtp {
         helo: raw.helo.as_ref().map_or_else(|| HELO.to_owned(), |text| helo(text, errors)),
         security: security(raw, complete, errors),
@@ -40,7 +40,7 @@ fn security(raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> SmtpS
         }
         _ => {}
     }
-    let settings = tls::tls(raw, None, errors);
+    let settings = tls::build(raw, None, errors);
     if on(&raw.tls) { SmtpSecurity::Implicit(settings) } else { SmtpSecurity::StartTls(settings) }
 }
 

@@ -6,7 +6,7 @@ use crate::config::report::Diagnostics;
 use health::kind::{Tls, Verify};
 
 /// `name`: the server's name if the file does not say what is asked for.
-pub(super) fn tls(raw: &raw::Probe, name: Option<String>, errors: &mut Diagnostics) -> Tls {
+pub(super) fn build(raw: &raw::Probe, name: Option<String>, errors: &mut Diagnostics) -> Tls {
     let verify = raw.verify.as_ref();
     let verify = match &raw.ca_file {
         Some(file) => {

@@ -6,7 +6,7 @@ use crate::config::report::Diagnostics;
 use crate::config::values::{Hex, Text};
 use health::kind::{Reply, Udp};
 
-pub(super) fn udp(raw: &raw::Probe, errors: &mut Diagnostics) -> Udp {
+pub(super) fn build(raw: &raw::Probe, errors: &mut Diagnostics) -> Udp {
     let expected = bytes(raw.expect.as_ref(), raw.expect_hex.as_ref());
     let optional = raw.reply.as_ref().filter(|reply| reply.value == raw::Reply::Optional);
     let reply = match (expected, optional) {
