@@ -39,7 +39,8 @@ pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> O
         Ok(result) => result,
         Err(_) => trace.timed_out(target.address, target.timeout),
     };
-    Outcome { result, latency: start.elapsed() }
+    let end = trace.decision().unwrap_or_else(Instant::now);
+    Outcome { result, latency: end.saturating_duration_since(start) }
 }
 
 async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {

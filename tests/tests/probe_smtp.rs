@@ -135,6 +135,10 @@ fn each_port_is_spoken_to_as_it_wants() {
         }
         postfix.stop()?;
         becomes(&director, "plain", Some("connection refused"))?;
+        let log = fs::read_to_string(host.directory()?.join("postfix.log"))?;
+        for session in ["ehlo=1 noop=1 quit=1", "ehlo=2 starttls=1 noop=1 quit=1"] {
+            assert!(log.contains(session), "{session} in {log}");
+        }
 
         let _postfix = Postfix::start(host, "smtpd_tls_security_level = none\n")?;
         becomes(&director, "plain", None)?;

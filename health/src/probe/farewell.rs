@@ -1,9 +1,10 @@
 //! Leaving in order, for servers that log what is cut off.
 
+use super::trace::Trace;
 use crate::Target;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// Longest time for leaving.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -12,13 +13,13 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const READS: usize = 16;
 
 /// Says `words`, ends its own side of the connection and waits shortly for the server to end the other. What comes
-/// of it is no matter: the attempt, which began at `start`, has its outcome, and half of the time that is left to it
-/// stays untouched.
-pub(crate) async fn farewell<S>(stream: &mut S, words: &[u8], target: &Target, start: Instant)
+/// of it is no matter: the attempt has its outcome and its latency, and half of the time that is left to it stays
+/// untouched.
+pub(crate) async fn farewell<S>(stream: &mut S, words: &[u8], target: &Target, trace: &Trace)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let left = target.timeout.saturating_sub(start.elapsed());
+    let left = target.timeout.saturating_sub(trace.decided());
     let leave = async {
         stream.write_all(words).await?;
         stream.shutdown().await?;

@@ -11,7 +11,6 @@ use crate::protocol::smtp::{Action, Dialogue, QUIT};
 use crate::{Failure, Fault, Passed, Target};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
 
 /// The port on which mail servers speak TLS from the first byte (RFC 8314).
 const TLS_PORT: u16 = 465;
@@ -26,8 +25,7 @@ pub(crate) async fn probe(
     resources: &Resources,
     trace: &Trace,
 ) -> Result<Passed, Failure> {
-    let start = Instant::now();
-    let mut talk = Talk { dialogue: Dialogue::new(settings), target, trace, start };
+    let mut talk = Talk { dialogue: Dialogue::new(settings), target, trace };
     let stream = connect(target.address, target.origin, Ending::Orderly).await?;
     let (stream, tls, hello) = if let SmtpSecurity::Implicit(tls) = &settings.security {
         (stream, tls, Vec::new())
@@ -51,7 +49,6 @@ struct Talk<'a> {
     dialogue: Dialogue<'a>,
     target: &'a Target,
     trace: &'a Trace,
-    start: Instant,
 }
 
 /// How far it went on a stream.
@@ -82,7 +79,7 @@ impl<'a> Talk<'a> {
                     Action::Handshake(tls) => return Ok(End::Handshake(tls)),
                     Action::Done(verdict) => {
                         if !matches!(&verdict, Err(failure) if failure.fault == Fault::Protocol) {
-                            farewell(stream, QUIT, self.target, self.start).await;
+                            farewell(stream, QUIT, self.target, self.trace).await;
                         }
                         return verdict.map(|_| End::Passed);
                     }

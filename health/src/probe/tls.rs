@@ -20,7 +20,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 pub(crate) use trust::Configurations;
@@ -45,10 +44,9 @@ pub(crate) async fn probe(
     resources: &Resources,
     trace: &Trace,
 ) -> Result<Passed, Failure> {
-    let start = Instant::now();
     let stream = connect(target.address, target.origin, Ending::Orderly).await?;
     let mut secured = handshake(stream, settings, target, resources, trace).await?;
-    farewell(&mut secured.stream, &[], target, start).await;
+    farewell(&mut secured.stream, &[], target, trace).await;
     Ok(Passed { note: secured.note, weight: None })
 }
 

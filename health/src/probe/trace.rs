@@ -48,6 +48,8 @@ struct State {
     explanation: Option<&'static str>,
     /// Nothing need come.
     silence_passes: bool,
+    /// The outcome is known since then.
+    decided: Option<Instant>,
     dialogue: Option<Dialogue>,
 }
 
@@ -77,6 +79,7 @@ impl Trace {
             received: 0,
             explanation: None,
             silence_passes: false,
+            decided: None,
             dialogue,
         }))
     }
@@ -104,6 +107,18 @@ impl Trace {
     /// From now on the attempt passes if nothing comes until its timeout.
     pub(crate) fn silence_passes(&self) {
         self.state().silence_passes = true;
+    }
+
+    /// The outcome is known: what the probe does from now on is not part of the attempt's latency. How long it took.
+    pub(crate) fn decided(&self) -> Duration {
+        let mut state = self.state();
+        state.decided = Some(Instant::now());
+        state.start.elapsed()
+    }
+
+    /// When the outcome was known, if the probe went on after that.
+    pub(crate) fn decision(&self) -> Option<Instant> {
+        self.state().decided
     }
 
     /// Records something worth saying.

@@ -204,7 +204,7 @@ impl fmt::Display for Answer {
 /// A failure of the negotiation in words (MS-RDPBCGR 2.2.1.2.2).
 fn refusal(code: u32) -> &'static str {
     match code {
-        1 => "the server is alive but insists on TLS as it knows it",
+        1 => "the server is alive but insists on TLS",
         2 => "the server is alive but allows RDP's own security only, neither TLS nor CredSSP",
         3 => {
             "the server has no certificate, so no client can connect: give Remote Desktop a certificate whose key it may read"

@@ -22,7 +22,12 @@ const CORPUS: [(&[u8], &str, &str, &str); 17] = [
         "down",
         "declines TLS and CredSSP",
     ),
-    (b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x03\0\x08\0\x01\0\0\0", "noted", "down", "insists on TLS as"),
+    (
+        b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x03\0\x08\0\x01\0\0\0",
+        "noted",
+        "down",
+        "insists on TLS (negotiation failure 1)",
+    ),
     (
         b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x03\0\x08\0\x02\0\0\0",
         "noted",
