@@ -99,8 +99,8 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             result = &mut answer => result,
-            // What became of it, the answer knows.
-            _ = connection => answer.await,
+            // What became of it, the answer knows. The stream ends by a reset, so nobody shuts it down.
+            _ = connection.without_shutdown() => answer.await,
         }
     }
 

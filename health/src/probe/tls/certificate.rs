@@ -90,7 +90,7 @@ pub(super) fn complaint(
             "is not for servers: its extended key usage lacks server authentication".to_owned()
         }
         _ if parsed.subject() == parsed.issuer() => format!(
-            "is self-signed, by {}: put it into ca_file to trust it, or set verify: off",
+            "is self-signed, by {}: put it into ca_file to trust it, or set verify: false",
             shown(parsed.issuer())
         ),
         CertificateError::UnknownIssuer => unknown_issuer(&parsed, chain),
@@ -211,7 +211,7 @@ fn unknown_issuer(own: &X509Certificate<'_>, chain: &[CertificateDer<'_>]) -> St
     } else {
         "add it to ca_file"
     };
-    format!("comes of an authority that is not trusted here, {issuer}: {hint}, or set verify: off")
+    format!("comes of an authority that is not trusted here, {issuer}: {hint}, or set verify: false")
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {

@@ -139,12 +139,12 @@ async fn each_fault_of_a_certificate_has_its_words() {
         ),
         (
             self_signed(params(&[NAME])).0,
-            "is self-signed, by CN=test server: put it into ca_file to trust it, or set verify: off",
+            "is self-signed, by CN=test server: put it into ca_file to trust it, or set verify: false",
         ),
         (
             Authority::other().server(params(&[NAME])),
             "comes of an authority that is not trusted here, CN=Other Authority: add it to ca_file, or have the server \
-             send the certificates between, or set verify: off",
+             send the certificates between, or set verify: false",
         ),
     ];
     for (acceptor, words) in faults {

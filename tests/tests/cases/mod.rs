@@ -1,0 +1,53 @@
+//! Many probes of one server, and what comes of each.
+
+use lab::{Lab, eventually};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A probe of exchange1, and what it should say.
+pub struct Case {
+    pub name: &'static str,
+    /// Its keys, from the type on.
+    pub keys: String,
+    /// Part of the reason why it fails; empty: it passes.
+    pub reason: &'static str,
+}
+
+pub fn case(name: &'static str, keys: impl Into<String>, reason: &'static str) -> Case {
+    Case { name, keys: keys.into(), reason }
+}
+
+/// A probe and a service each.
+fn services(cases: &[Case]) -> String {
+    let mut text = String::from("probes:\n");
+    for Case { name, keys, .. } in cases {
+        let _ = writeln!(text, "  {name}: {{ {keys}, interval: 200ms, rise: 1, fall: 1, start: unknown }}");
+    }
+    text.push_str("services:\n");
+    for (Case { name, .. }, port) in cases.iter().zip(1000..) {
+        let _ = writeln!(
+            text,
+            "  {name}: {{ vip: 192.168.1.35, ports: {{ tcp: {port} }}, probe: {name}, servers: {{ exchange1: {{}} }} }}"
+        );
+    }
+    text
+}
+
+/// Probes exchange1, whose server runs already.
+pub fn come_true(lab: &Lab, cases: &[Case]) -> lab::Result<()> {
+    let director = lab.start_director("lb1", &lab.configuration(&services(cases)))?;
+    for Case { name, reason, .. } in cases {
+        let state = if reason.is_empty() { "up" } else { "down" };
+        let mut last = String::new();
+        let outcome = eventually(LIMIT, &format!("{name} is {state}: {reason}"), || {
+            let server = director.server(name, "exchange1").unwrap_or_default();
+            last = format!("{} {}", server["state"], server["reason"]);
+            server["state"] == state && server["reason"].as_str().is_some_and(|it| it.contains(reason))
+        });
+        println!("\n{name}: {last}");
+        outcome?;
+    }
+    Ok(())
+}
