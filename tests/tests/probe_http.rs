@@ -50,7 +50,7 @@ fn sites_by_name_pass_when_they_are_asked_for() {
         let _nginx = nginx(&lab.servers()[0], &servers)?;
         let www = |keys: &str| format!("type: http, port: 80, host: www.lab, {keys}");
         let needs_host = "this server may need http 1.1 with a host header";
-        come_true(
+        let director = come_true(
             &lab,
             &[
                 case(
@@ -99,6 +99,7 @@ fn sites_by_name_pass_when_they_are_asked_for() {
                 case("tls-less", "type: https, port: 80", "speaks HTTP without TLS: use type http"),
             ],
         )?;
+        leaves_nothing_behind(&director)?;
         Ok(())
     });
 }
@@ -119,7 +120,7 @@ fn https_asks_for_the_site_by_name_twice() {
         let _nginx = nginx(&lab.servers()[0], &servers)?;
         let https = |keys: &str| format!("type: https, port: 443, {keys}");
         let trusted = format!("ca_file: {}", authority.file().display());
-        come_true(
+        let director = come_true(
             &lab,
             &[
                 case("good", https(&format!("host: www.lab, body_contains: well, {trusted}")), ""),
@@ -147,8 +148,16 @@ fn https_asks_for_the_site_by_name_twice() {
                 ),
             ],
         )?;
+        leaves_nothing_behind(&director)?;
         Ok(())
     });
+}
+
+/// Probes end by a reset: else the kernel would keep each of their connections for minutes.
+fn leaves_nothing_behind(director: &Director) -> lab::Result<()> {
+    let connections = director.host().run("conntrack -L -p tcp")?;
+    assert!(connections.contains("CLOSE") && !connections.contains("TIME_WAIT"), "{connections}");
+    Ok(())
 }
 
 fn becomes(director: &Director, service: &str, words: Option<&str>) -> lab::Result<()> {

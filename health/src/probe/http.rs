@@ -20,9 +20,7 @@ use hyper::{HeaderMap, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// An answer may have so many headers.
 const MAX_HEADERS: usize = 128;
@@ -51,8 +49,7 @@ pub(crate) async fn probe(
     let secured = tls::handshake(stream, tls, target, resources, trace).await?;
     let mut inside = Tap::new(secured.stream, trace);
     let outcome = attempt.exchange(&mut inside, request).await;
-    // Says close_notify if there is room for it, but does not wait.
-    let _ = timeout(Duration::ZERO, inside.shutdown()).await;
+    tls::take_leave(&mut inside.into_inner()).await;
     outcome.map(|()| Passed { note: secured.note, weight: None })
 }
 

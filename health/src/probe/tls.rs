@@ -19,7 +19,9 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 pub(crate) use trust::Configurations;
@@ -91,6 +93,12 @@ pub(crate) async fn handshake<'a, S: AsyncRead + AsyncWrite + Unpin>(
         format!("{}, {who}", version.replace('_', ".").replace("TLSv", "TLS "))
     });
     Ok(Secured { stream, note: note.map(Arc::from) })
+}
+
+/// Says `close_notify` if there is room for it, but neither waits nor ends the connection below.
+pub(crate) async fn take_leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut TlsStream<S>) {
+    stream.get_mut().1.send_close_notify();
+    let _ = timeout(Duration::ZERO, stream.flush()).await;
 }
 
 /// What an error of a stream says of its TLS. `None`: it is not about TLS.

@@ -1,21 +1,21 @@
 //! Many probes of one server, and what comes of each.
 
-use lab::{Lab, eventually};
+use lab::{Director, Lab, eventually};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A probe of exchange1, and what it should say.
-pub struct Case {
-    pub name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     /// Its keys, from the type on.
-    pub keys: String,
+    pub(crate) keys: String,
     /// Part of the reason why it fails; empty: it passes.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
-pub fn case(name: &'static str, keys: impl Into<String>, reason: &'static str) -> Case {
+pub(crate) fn case(name: &'static str, keys: impl Into<String>, reason: &'static str) -> Case {
     Case { name, keys: keys.into(), reason }
 }
 
@@ -35,8 +35,8 @@ fn services(cases: &[Case]) -> String {
     text
 }
 
-/// Probes exchange1, whose server runs already.
-pub fn come_true(lab: &Lab, cases: &[Case]) -> lab::Result<()> {
+/// Probes exchange1, whose server runs already; the director goes on with it.
+pub(crate) fn come_true(lab: &Lab, cases: &[Case]) -> lab::Result<Director> {
     let director = lab.start_director("lb1", &lab.configuration(&services(cases)))?;
     for Case { name, reason, .. } in cases {
         let state = if reason.is_empty() { "up" } else { "down" };
@@ -46,8 +46,7 @@ pub fn come_true(lab: &Lab, cases: &[Case]) -> lab::Result<()> {
             last = format!("{} {}", server["state"], server["reason"]);
             server["state"] == state && server["reason"].as_str().is_some_and(|it| it.contains(reason))
         });
-        println!("\n{name}: {last}");
-        outcome?;
+        assert!(outcome.is_ok(), "{outcome:?}, but {last}");
     }
-    Ok(())
+    Ok(director)
 }
