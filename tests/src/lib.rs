@@ -52,7 +52,7 @@ pub use program::Program;
 pub use raw::{Raw, Segment};
 pub use sandbox::{Need, test, test_with};
 pub use server::Server;
-pub use wait::eventually;
+pub use wait::{eventually, eventually_some};
 
 /// What tests return.
 pub type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
