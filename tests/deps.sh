@@ -47,6 +47,7 @@ test_needs() {
     # Servers that the probes are tried on.
     program nginx nginx
     program openssl openssl
+    program dnsmasq dnsmasq-base
     program xrdp xrdp
     # A machine has one mail server, and keeps the one that it has.
     command -v sendmail >/dev/null 2>&1 || program postfix postfix

@@ -51,20 +51,23 @@ impl Family {
 }
 
 /// Makes two tests of each function that takes a [`Family`]: `ipv4::NAME` and `ipv6::NAME`, each in a sandbox of
-/// its own.
+/// its own. What they need beyond what the lab does may stand before them, and a semicolon after it.
 #[macro_export]
 macro_rules! both_families {
     ($($name:ident),+ $(,)?) => {
+        $crate::both_families!(&[]; $($name),+);
+    };
+    ($needs:expr; $($name:ident),+ $(,)?) => {
         mod ipv4 {
             $(#[test]
             fn $name() {
-                $crate::test(|| super::$name($crate::Family::V4));
+                $crate::test_with($needs, || super::$name($crate::Family::V4));
             })+
         }
         mod ipv6 {
             $(#[test]
             fn $name() {
-                $crate::test(|| super::$name($crate::Family::V6));
+                $crate::test_with($needs, || super::$name($crate::Family::V6));
             })+
         }
     };
