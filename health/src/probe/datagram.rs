@@ -1,7 +1,7 @@
 //! Datagrams to and from one address.
 
 use super::connect::{failure, report_errors, socket};
-use super::trace::Trace;
+use super::trace::{Trace, place};
 use crate::{Failure, Fault, Target};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Protocol, Socket, Type};
@@ -39,7 +39,7 @@ impl<'a> Datagrams<'a> {
         report_errors(&socket, address)?;
         let connected = socket.connect(&address.into());
         let connected = connected.and_then(|()| UdpSocket::from_std(Plain::from(socket)));
-        let socket = connected.map_err(|error| failure(address, &error))?;
+        let socket = connected.map_err(|error| refusal(address, &error))?;
         Ok(Self { socket, address, trace })
     }
 
@@ -48,7 +48,7 @@ impl<'a> Datagrams<'a> {
     /// # Errors
     /// It cannot leave, or what was sent before was refused.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
-        self.socket.send(bytes).await.map_err(|error| self.refusal(&error))?;
+        self.socket.send(bytes).await.map_err(|error| refusal(self.address, &error))?;
         self.trace.sent(bytes);
         Ok(())
     }
@@ -58,7 +58,7 @@ impl<'a> Datagrams<'a> {
     /// # Errors
     /// What was sent was refused, or did not arrive.
     pub(crate) async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
-        let length = self.next(buffer).await.map_err(|error| self.refusal(&error))?;
+        let length = self.next(buffer).await.map_err(|error| refusal(self.address, &error))?;
         let bytes = buffer.get(..length).unwrap_or_default();
         self.trace.received(bytes);
         Ok(bytes)
@@ -82,18 +82,25 @@ impl<'a> Datagrams<'a> {
     pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
-
-    /// Why nothing comes back, in words.
-    fn refusal(&self, error: &io::Error) -> Failure {
-        if error.kind() == ErrorKind::ConnectionRefused {
-            return Failure::new(Fault::Refused, format!("refused: nothing listens on UDP {}", self.address));
-        }
-        failure(self.address, error)
-    }
 }
 
 impl AsRawFd for Datagrams<'_> {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+}
+
+/// Why nothing comes back, in words.
+pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list of kinds is open")]
+    match error.kind() {
+        ErrorKind::ConnectionRefused => {
+            Failure::new(Fault::Refused, format!("refused: nothing listens on UDP {address}"))
+        }
+        ErrorKind::PermissionDenied => {
+            let reason = format!("a packet filter on the way forbids packets to {}", place(address));
+            Failure::new(Fault::Unreachable, reason)
+        }
+        _ => failure(address, error),
     }
 }

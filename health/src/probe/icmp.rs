@@ -7,7 +7,7 @@ mod echo;
 mod errors;
 
 use super::connect::{failure, prepare};
-use super::datagram::Datagrams;
+use super::datagram::{Datagrams, refusal};
 use super::trace::Trace;
 use crate::{Failure, Fault, Passed, Target};
 use echo::{Echo, Version, after_ip_header};
@@ -52,7 +52,7 @@ pub(crate) async fn probe(target: &Target, trace: &Trace) -> Result<Passed, Fail
             Err(error) => match report(&socket, &echo) {
                 Report::Ours(failed) => return Err(failed.failure(address)),
                 Report::Others => {}
-                Report::None => return Err(failure(address, &error)),
+                Report::None => return Err(refusal(address, &error)),
             },
         }
     }

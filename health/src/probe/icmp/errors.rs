@@ -1,13 +1,12 @@
 //! What ICMP reports of an echo request that did not arrive (ip(7), `IP_RECVERR`).
 
 use super::echo::{Echo, Version};
-use crate::probe::connect::failure;
-use crate::probe::datagram::Datagrams;
-use crate::{Failure, Fault};
+use crate::Failure;
+use crate::probe::datagram::{Datagrams, refusal};
 use nix::cmsg_space;
 use nix::libc::{sock_extended_err, sockaddr_in, sockaddr_in6};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use std::io::{self, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
@@ -37,18 +36,12 @@ pub(super) struct Undelivered {
     error: io::Error,
     /// Who says so, unless it is this host.
     says: Option<IpAddr>,
-    prohibited: bool,
 }
 
 impl Undelivered {
     /// In words.
     pub(super) fn failure(&self, address: SocketAddr) -> Failure {
-        let failed = if self.prohibited {
-            let reason = format!("a packet filter on the way forbids echo requests to {}", address.ip());
-            Failure::new(Fault::Unreachable, reason)
-        } else {
-            failure(address, &self.error)
-        };
+        let failed = refusal(address, &self.error);
         match self.says {
             Some(says) => Failure::new(failed.fault, format!("{failed} (says {says})")),
             None => failed,
@@ -87,12 +80,18 @@ fn next(socket: &Datagrams<'_>, echo: &Echo) -> Option<Report> {
         return Some(Report::Others);
     }
     let own = socket.local_address().ok().map(|own| own.ip());
-    let code = error.ee_code;
     Some(Report::Ours(Undelivered {
-        error: io::Error::from_raw_os_error(i32::try_from(error.ee_errno).unwrap_or_default()),
+        error: what(echo.version, &error),
         says: offender.filter(|offender| !offender.is_unspecified() && Some(*offender) != own),
-        prohibited: echo.version == Version::V4 && error.ee_type == UNREACHABLE && PROHIBITED.contains(&code),
     }))
+}
+
+/// The kernel takes what an IPv4 filter forbids for a host that cannot be reached; with IPv6 it knows better.
+fn what(version: Version, error: &sock_extended_err) -> io::Error {
+    if version == Version::V4 && error.ee_type == UNREACHABLE && PROHIBITED.contains(&error.ee_code) {
+        return ErrorKind::PermissionDenied.into();
+    }
+    io::Error::from_raw_os_error(i32::try_from(error.ee_errno).unwrap_or_default())
 }
 
 fn v4(address: sockaddr_in) -> IpAddr {

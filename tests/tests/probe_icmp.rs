@@ -1,0 +1,123 @@
+//! ICMP probes: of hosts that answer, that are off, and behind packet filters.
+
+use lab::{Director, Family, Host, Lab, Outcome, eventually};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Services of one server, probed plainly, with a mark, and from an address that lb1 has beside its own.
+fn services(family: Family) -> String {
+    let (vip, address) = (family.vip(), family.choose("10.0.1.1", "fd00:2::1"));
+    let always = format!(
+        "type: icmp, address: '{address}', interval: 300ms, timeout: 300ms, rise: 1, fall: 1, start: unknown"
+    );
+    format!(
+        "
+        probes:
+          plain: {{ {always} }}
+          marked: {{ {always}, mark: 0x50 }}
+          sourced: {{ {always}, source: '{}' }}
+        services:
+          plain: {{ vip: '{vip}', ports: {{ tcp: 1001 }}, probe: plain, servers: {{ host1: {{}} }} }}
+          marked: {{ vip: '{vip}', ports: {{ tcp: 1002 }}, probe: marked, servers: {{ host1: {{}} }} }}
+          sourced: {{ vip: '{vip}', ports: {{ tcp: 1003 }}, probe: sourced, servers: {{ host1: {{}} }} }}
+        ",
+        family.choose("10.0.1.99", "fd00:2::99")
+    )
+}
+
+/// Waits until the server is up for `service`, or down for that reason.
+fn becomes(director: &Director, service: &str, reason: Option<&str>) -> lab::Result<()> {
+    let what = format!("{service}: {}", reason.unwrap_or("up"));
+    eventually(LIMIT, &what, || {
+        director.server(service, "host1").is_ok_and(|server| match reason {
+            None => server["state"] == "up",
+            Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
+        })
+    })
+}
+
+/// Has echo requests at a hook of the host meet one rule.
+fn filter(host: &Host, hook: &str, family: Family, rule: &str) -> lab::Result<()> {
+    let echo = family.choose("icmp type echo-request", "icmpv6 type echo-request");
+    host.run("nft delete table inet firewall").ok();
+    host.run("nft add table inet firewall")?;
+    host.run(&format!("nft add chain inet firewall {hook} {{ type filter hook {hook} priority 0 ; }}"))?;
+    host.run(&format!("nft add rule inet firewall {hook} {echo} {rule}")).map(drop)
+}
+
+/// Sees to it that lb1 uses ping sockets, or raw ones; and gives it one more address.
+fn prepare(lab: &Lab, family: Family, groups: &str) -> lab::Result<()> {
+    let director = &lab.directors()[0];
+    director.set("net.ipv4.ping_group_range", groups)?;
+    let address = family.choose("10.0.1.99/24", "fd00:2::99/64 nodad");
+    director.run(&format!("ip address add {address} dev eth1")).map(drop)
+}
+
+fn verdicts(family: Family, groups: &str) -> Outcome {
+    let lab = Lab::new(&["host1"])?;
+    prepare(&lab, family, groups)?;
+    let (server, own) = (&lab.servers()[0], &lab.directors()[0]);
+    let director = lab.start_director("lb1", &lab.configuration(&services(family)))?;
+    for service in ["plain", "marked", "sourced"] {
+        becomes(&director, service, None)?;
+    }
+    let address = family.choose("10.0.1.1", "fd00:2::1");
+    let silent = format!("no answer from {address} within 300ms: it is off or overloaded");
+    let forbidden = format!("a packet filter on the way forbids packets to {address}");
+
+    let other = family.choose("ip saddr != 10.0.1.99 drop", "ip6 saddr != fd00:2::99 drop");
+    filter(server, "input", family, other)?;
+    becomes(&director, "plain", Some(&silent))?;
+    becomes(&director, "sourced", None)?;
+
+    filter(server, "input", family, "reject with icmpx type admin-prohibited")?;
+    let says = format!("{forbidden} (says {address})");
+    becomes(&director, "plain", Some(&says))?;
+    becomes(&director, "sourced", Some(&says))?;
+
+    server.run("nft delete table inet firewall")?;
+    becomes(&director, "plain", None)?;
+    filter(own, "output", family, "meta mark != 0x50 drop")?;
+    becomes(&director, "plain", Some(&forbidden))?;
+    becomes(&director, "marked", None)?;
+    Ok(())
+}
+
+fn a_host_is_pinged_by_a_raw_socket(family: Family) -> Outcome {
+    verdicts(family, "1 0")
+}
+
+fn a_host_is_pinged_by_a_ping_socket(family: Family) -> Outcome {
+    verdicts(family, "0 0")
+}
+
+fn off(family: Family, groups: &str) -> Outcome {
+    let lab = Lab::new(&["host1"])?;
+    prepare(&lab, family, groups)?;
+    lab.servers()[0].unplug("eth0")?;
+    // Time enough for the kernel to find out that nobody has that address.
+    let patient = services(family).replace("300ms", "5s");
+    let director = lab.start_director("lb1", &lab.configuration(&patient))?;
+    let address = family.choose("10.0.1.1", "fd00:2::1");
+    becomes(&director, "plain", Some(&format!("host {address} cannot be reached: it is off")))?;
+
+    lab.directors()[0].run("ip link set eth1 down")?;
+    becomes(&director, "plain", Some(&format!("no route to {address}")))?;
+    Ok(())
+}
+
+fn a_host_that_is_off_cannot_be_reached_by_a_raw_socket(family: Family) -> Outcome {
+    off(family, "1 0")
+}
+
+fn a_host_that_is_off_cannot_be_reached_by_a_ping_socket(family: Family) -> Outcome {
+    off(family, "0 0")
+}
+
+lab::both_families!(
+    a_host_is_pinged_by_a_raw_socket,
+    a_host_is_pinged_by_a_ping_socket,
+    a_host_that_is_off_cannot_be_reached_by_a_raw_socket,
+    a_host_that_is_off_cannot_be_reached_by_a_ping_socket,
+);
