@@ -52,18 +52,10 @@ fn services(family: Family, probes: &[(&str, &str)]) -> String {
 /// Waits until the server is up for `service`, or down for that reason.
 fn becomes(director: &Director, service: &str, reason: Option<&str>) -> lab::Result<()> {
     let what = format!("{service}: {}", reason.unwrap_or("up"));
-    let mut last = String::new();
     eventually(LIMIT, &what, || {
-        director.server(service, "names1").is_ok_and(|server| {
-            let now = format!("{} {}", server["state"], server["reason"]);
-            if last != now {
-                println!("{service}: {now}");
-                last = now;
-            }
-            match reason {
-                None => server["state"] == "up",
-                Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
-            }
+        director.server(service, "names1").is_ok_and(|server| match reason {
+            None => server["state"] == "up",
+            Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
         })
     })
 }
