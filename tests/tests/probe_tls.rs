@@ -21,21 +21,33 @@ fn certificates_and_versions_are_judged() {
             Program::start(host, &[&server[..], options].concat())
         };
         let good = authority.certificate("mail.example.org")?;
+        let own = authority.self_signed("own", "mail.example.org")?;
+        let short = Certificate {
+            file: own.file.with_file_name("short.pem"),
+            key: own.key.with_file_name("short.key"),
+        };
+        host.run(&format!(
+            "openssl req -x509 -newkey rsa:1024 -nodes -days 1 -subj /CN=old -keyout {} -out {}",
+            short.key.display(),
+            short.file.display()
+        ))?;
         let old = ["-cipher", "ALL@SECLEVEL=0"];
         let _servers = [
             serve(1, &good, &[])?,
             serve(2, &authority.expired("mail.example.org")?, &[])?,
-            serve(3, &authority.self_signed("own", "mail.example.org")?, &[])?,
+            serve(3, &own, &[])?,
             serve(4, &stranger.certificate("mail.example.org")?, &[])?,
             serve(5, &good, &[&["-tls1_1"], &old[..]].concat())?,
             serve(6, &good, &[&["-tls1"], &old[..]].concat())?,
             serve(7, &good, &["-tls1_2"])?,
             serve(8, &good, &["-tls1_2", "-cipher", "AES128-SHA"])?,
+            serve(9, &short, &old)?,
         ];
         let tls = |port: u16, keys: &str| format!("type: tls, port: {port}{keys}");
         let verified = format!(", ca_file: {}, sni: mail.example.org", authority.file().display());
         let other_name = verified.replace("sni: mail", "sni: www");
         let no_name = verified.replace(", sni: mail.example.org", "");
+        let itself = format!(", ca_file: {}, sni: mail.example.org", own.file.display());
         come_true(
             &lab,
             &[
@@ -48,6 +60,8 @@ fn certificates_and_versions_are_judged() {
                     tls(3, &verified),
                     "its certificate is self-signed, by CN=mail.example.org: ",
                 ),
+                case("self-signed-trusted", tls(3, &itself), ""),
+                case("short-key", tls(9, ""), "has a key that is too short to be safe: RSA with 1024 bits"),
                 case(
                     "stranger",
                     tls(4, &verified),
