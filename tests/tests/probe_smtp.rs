@@ -96,6 +96,11 @@ fn becomes(director: &Director, service: &str, words: Option<&str>) -> lab::Resu
     })
 }
 
+/// Connections from the director's host to the server, which say nothing.
+fn connections(director: &Director, count: usize) -> Result<Vec<TcpStream>, Box<dyn std::error::Error>> {
+    (0..count).map(|_| Ok(director.host().enter(|| TcpStream::connect("10.0.1.1:25"))??)).collect()
+}
+
 #[test]
 fn each_port_is_spoken_to_as_it_wants() {
     lab::test_with(POSTFIX, || {
@@ -155,18 +160,19 @@ fn a_server_that_turns_connections_away_is_down_until_it_takes_them_again() {
         let postfix = Postfix::start(host, "smtpd_client_connection_count_limit = 3\n")?;
         let director = lab.start_director("lb1", &configuration(&lab, &[("mail", "port: 25")]))?;
         becomes(&director, "mail", None)?;
-        let busy: Vec<_> = (0..3)
-            .map(|_| director.host().enter(|| TcpStream::connect("10.0.1.1:25")))
-            .collect::<lab::Result<Vec<_>>>()?
-            .into_iter()
-            .collect::<Result<_, _>>()?;
-        becomes(
-            &director,
-            "mail",
-            Some(
-                "the server turns connections away: 421 4.7.0 mail.example Error: too many connections from 10.0.1.33",
-            ),
-        )?;
+        let busy = connections(&director, 3)?;
+        let words = "the server turns connections away: \
+                     421 4.7.0 mail.example Error: too many connections from 10.0.1.33";
+        becomes(&director, "mail", Some(words))?;
+        drop(busy);
+        becomes(&director, "mail", None)?;
+        postfix.stop()?;
+        becomes(&director, "mail", Some("connection refused"))?;
+
+        let postfix = Postfix::start(host, "default_process_limit = 1\n")?;
+        becomes(&director, "mail", None)?;
+        let busy = connections(&director, 1)?;
+        becomes(&director, "mail", Some("was silent: the greeting did not come within 500ms"))?;
         drop(busy);
         becomes(&director, "mail", None)?;
         postfix.stop()?;
