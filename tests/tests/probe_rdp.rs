@@ -86,8 +86,11 @@ fn a_desktop_is_up_if_clients_can_negotiate_with_it() {
         becomes(&director, "desktops", Some("connection refused"))?;
 
         let xrdp = Xrdp::start(host, "rdp", true)?;
-        becomes(&director, "desktops", None)?;
         becomes(&director, "safe-desktops", Some("declines TLS and CredSSP"))?;
+        becomes(&director, "desktops", None)?;
+        let noted =
+            || director.server("desktops", "desktop1").map(|server| server["probes"][0]["note"].to_string());
+        eventually(LIMIT, "a note", || noted().is_ok_and(|note| note.contains("declines TLS and CredSSP")))?;
         drop(xrdp);
 
         let _xrdp = Xrdp::start(host, "tls", false)?;
