@@ -1,7 +1,11 @@
+use super::{Attempt, reason, request};
 use crate::kind::{BodyMatch, Http, HttpVersion, Method, Pattern, StatusSet, Tls};
 use crate::probe::sample::{attempt, dialogue, failure, target};
+use crate::probe::tap::Tap;
 use crate::probe::tls::sample::{params, self_signed};
+use crate::probe::trace::Trace;
 use crate::{Fault, Kind, Target};
+use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -78,7 +82,7 @@ fn probing(settings: Http, address: SocketAddr) -> Target {
 }
 
 /// The reason that an answer gives.
-async fn reason(settings: Http, answer: &str) -> String {
+async fn reason_of(settings: Http, answer: &str) -> String {
     let (address, _) = answering(&[answer]).await;
     failure(&probing(settings, address)).await.replace(&address.to_string(), "ADDRESS")
 }
@@ -170,16 +174,16 @@ async fn the_body_is_searched_however_it_comes() {
     passes(holding("is well"), &["HTTP/1.1 200 OK\r\n\r\nall is ", "well"]).await;
     passes(regex("^all .*l$"), &["HTTP/1.0 200 OK\r\n\r\nall is ", "well"]).await;
     assert_eq!(
-        reason(holding("is well"), "HTTP/1.1 200 OK\r\n\r\n<html>\r\n\x1b[2Jno database").await,
+        reason_of(holding("is well"), "HTTP/1.1 200 OK\r\n\r\n<html>\r\n\x1b[2Jno database").await,
         "HTTP/1.1 request got 200, but there is no \"is well\" in the body of 23 bytes, which begins \"<html> \\x1b[2Jno \
          database\""
     );
     assert_eq!(
-        reason(regex("well$"), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await,
+        reason_of(regex("well$"), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await,
         "HTTP/1.1 request got 200, but there is nothing that matches /well$/ in the body, which is empty"
     );
     assert_eq!(
-        reason(Http { body_limit: 4, ..holding("is well") }, "HTTP/1.1 200 OK\r\n\r\nall is well").await,
+        reason_of(Http { body_limit: 4, ..holding("is well") }, "HTTP/1.1 200 OK\r\n\r\nall is well").await,
         "HTTP/1.1 request got 200, but there is no \"is well\" in the first 4 bytes of the body, which begins \"all \""
             .replace("\"all \"", "\"all\"")
     );
@@ -217,7 +221,7 @@ async fn each_status_says_what_it_means() {
     let needs_host = "this server may need http 1.1 with a host header";
     for status in [400, 403, 404] {
         assert_eq!(
-            reason(old(), &format!("HTTP/1.1 {status} No\r\n\r\n")).await,
+            reason_of(old(), &format!("HTTP/1.1 {status} No\r\n\r\n")).await,
             format!("{http10}{status}: {needs_host}")
         );
     }
@@ -296,17 +300,17 @@ async fn each_status_says_what_it_means() {
         ),
     ] {
         assert_eq!(
-            reason(settings, &format!("HTTP/1.1 {answer}\r\n\r\n")).await,
+            reason_of(settings, &format!("HTTP/1.1 {answer}\r\n\r\n")).await,
             format!("HTTP/1.1 request got {}: {words}", &answer[..3])
         );
     }
     let only_ok = |settings| Http { status: StatusSet(vec![200..=200]), ..settings };
     assert_eq!(
-        reason(only_ok(named()), "HTTP/1.1 401 Who\r\n\r\n").await,
+        reason_of(only_ok(named()), "HTTP/1.1 401 Who\r\n\r\n").await,
         "HTTP/1.1 request got 401: /health needs a login: add 401 to status, or probe a path that needs none"
     );
     assert_eq!(
-        reason(old(), "HTTP/1.1 426 Upgrade Required\r\n\r\n").await,
+        reason_of(old(), "HTTP/1.1 426 Upgrade Required\r\n\r\n").await,
         format!("{http10}426: the server no longer takes HTTP/1.0: {needs_host}")
     );
 }
@@ -325,10 +329,10 @@ async fn what_is_not_http_is_shown() {
             "ADDRESS does not speak proper HTTP (invalid content-length parsed): \"HTTP/1.1 200 OK Content-Length: x\"",
         ),
     ] {
-        assert_eq!(reason(settings(), answer).await, words);
+        assert_eq!(reason_of(settings(), answer).await, words);
     }
     let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
-    let reason = reason(holding("ready"), chunks).await;
+    let reason = reason_of(holding("ready"), chunks).await;
     assert!(reason.starts_with("ADDRESS does not speak proper HTTP: "), "{reason}");
 }
 
@@ -339,10 +343,10 @@ async fn tls_on_the_port_is_known() {
         "<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
         "Client sent an HTTP request to an HTTPS server.\n",
     ] {
-        assert_eq!(reason(settings(), &format!("HTTP/1.1 400 Bad Request\r\n\r\n{body}")).await, words);
+        assert_eq!(reason_of(settings(), &format!("HTTP/1.1 400 Bad Request\r\n\r\n{body}")).await, words);
     }
     assert_eq!(
-        reason(settings(), "\x15\x03\x01\0\x02\x02\x46").await,
+        reason_of(settings(), "\x15\x03\x01\0\x02\x02\x46").await,
         "ADDRESS answered by TLS: this port speaks TLS: use type https"
     );
     let https = Http { tls: Some(Tls::default()), ..settings() };
@@ -361,21 +365,21 @@ async fn tls_on_the_port_is_known() {
 #[tokio::test]
 async fn an_early_end_says_where_and_why() {
     assert_eq!(
-        reason(old(), "").await,
+        reason_of(old(), "").await,
         "ADDRESS closed the connection before the answer: this server may need http 1.1 with a host header, or this port \
          speaks TLS (type https)"
     );
     assert_eq!(
-        reason(Http { host: None, ..settings() }, "").await,
+        reason_of(Http { host: None, ..settings() }, "").await,
         "ADDRESS closed the connection before the answer: it may not know the host ADDRESS: set host to a name that it \
          serves, or its port speaks TLS (type https)"
     );
     assert_eq!(
-        reason(settings(), "HTTP/1.1 200 OK\r\nServer").await,
+        reason_of(settings(), "HTTP/1.1 200 OK\r\nServer").await,
         "ADDRESS closed the connection within the answer, after 23 bytes"
     );
     assert_eq!(
-        reason(holding("ready"), "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nread").await,
+        reason_of(holding("ready"), "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nread").await,
         "ADDRESS closed the connection before the rest of the body"
     );
     let address = going_on(async |stream| stream.set_zero_linger().unwrap()).await;
@@ -469,4 +473,56 @@ async fn https_is_http_within_tls() {
         failure(&probing(https(holding("ready")), address)).await,
         format!("{address} closed the connection before the rest of the body")
     );
+}
+
+/// Answers that are HTTP in parts, and bytes of any kind.
+fn answers() -> impl Strategy<Value = Vec<u8>> {
+    let parts = [
+        &b"HTTP/1.1 "[..],
+        b"HTTP/1.0 200 OK\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"307 ",
+        b"404",
+        b"999 \xff",
+        b"Location: https://[::1/\x80\r\n",
+        b"Location: //\r\n",
+        b"Content-Length: 5\r\n",
+        b"Content-Length: 99999999999999999999\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"ffffffffffffffff\r\n",
+        b"5\r\n",
+        b"ready",
+        b"\r\n",
+        b"\n",
+        b":",
+    ];
+    let part = prop_oneof![
+        4 => proptest::sample::select(parts.map(<[u8]>::to_vec).to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..20),
+    ];
+    proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_has_an_outcome(answer in answers()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let target = probing(holding("ready"), "10.0.1.1:80".parse().unwrap());
+        let result = runtime.block_on(async {
+            let (stream, mut server) = tokio::io::duplex(65536);
+            server.write_all(&answer).await.unwrap();
+            server.shutdown().await.unwrap();
+            let (settings, trace) = (holding("ready"), Trace::quiet());
+            let attempt = Attempt { target: &target, settings: &settings, trace: &trace };
+            let request = request::build(&settings, target.address).unwrap();
+            attempt.exchange(&mut Tap::new(stream, &trace), request).await
+        });
+        match result {
+            Ok(()) => prop_assert!(reason::contains(&answer, b"ready")),
+            Err(failure) => {
+                let reason = failure.to_string();
+                prop_assert!(reason.len() < 2_000 && !reason.chars().any(char::is_control), "{reason}");
+            }
+        }
+    }
 }

@@ -238,3 +238,69 @@ fn days(before: &str, seconds: i64, after: &str) -> String {
 fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tls::sample::params;
+    use proptest::prelude::*;
+    use rcgen::KeyPair;
+    use std::sync::LazyLock;
+
+    static SAMPLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let params = params(&["a.example", "*.b.example", "10.0.0.1", "::1"]);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    });
+
+    /// A certificate with some bytes changed, and perhaps cut.
+    fn damaged() -> impl Strategy<Value = CertificateDer<'static>> {
+        let changes = proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8);
+        (changes, any::<proptest::sample::Index>(), any::<bool>()).prop_map(|(changes, cut, is_cut)| {
+            let mut bytes = SAMPLE.clone();
+            for (index, value) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = value;
+            }
+            bytes.truncate(if is_cut { cut.index(bytes.len()) } else { bytes.len() });
+            bytes.into()
+        })
+    }
+
+    fn errors() -> impl Strategy<Value = CertificateError> {
+        proptest::sample::select(vec![
+            CertificateError::Expired,
+            CertificateError::NotValidYet,
+            CertificateError::NotValidForName,
+            CertificateError::InvalidPurpose,
+            CertificateError::UnknownIssuer,
+            CertificateError::BadSignature,
+            CertificateError::Revoked,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_certificate_is_there_are_words(
+            own in damaged(),
+            chain in proptest::collection::vec(damaged(), 0..4),
+            error in errors(),
+            now in any::<u32>(),
+            warning in any::<u64>(),
+        ) {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::from(now)));
+            let name = ServerName::try_from("c.example").unwrap();
+            let error = error.into();
+            let mut texts = vec![
+                complaint(&error, &own, &chain, &name, now),
+                unproven(&error, &own),
+                summary(&own),
+            ];
+            texts.extend(ends_soon(&own, now, Duration::from_secs(warning)));
+            for text in texts {
+                prop_assert!(!text.is_empty() && text.len() < 8_000, "{text}");
+                prop_assert!(!text.chars().any(char::is_control), "{text}");
+            }
+            let _ = is_current(&own, now);
+        }
+    }
+}
