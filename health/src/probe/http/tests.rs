@@ -128,6 +128,24 @@ async fn requests_are_as_they_are_set() {
     );
 }
 
+#[test]
+fn the_host_is_the_address_unless_it_is_set() {
+    let host = |tls: Option<Tls>, version, address: &str| {
+        request::host(&Http { tls, version, host: None, ..settings() }, address.parse().unwrap())
+    };
+    let tls = Some(Tls::default());
+    for (tls, address, expected) in [
+        (None, "10.0.1.1:80", "10.0.1.1"),
+        (None, "10.0.1.1:443", "10.0.1.1:443"),
+        (tls.clone(), "10.0.1.1:443", "10.0.1.1"),
+        (None, "[fd00::1]:80", "[fd00::1]"),
+        (tls, "[fd00::1]:8443", "[fd00::1]:8443"),
+    ] {
+        assert_eq!(host(tls, HttpVersion::Http11, address).unwrap(), expected);
+        assert_eq!(host(None, HttpVersion::Http10, address), None);
+    }
+}
+
 #[tokio::test]
 async fn requests_that_cannot_be_sent_are_told() {
     let (_listener, address) = listener().await;
