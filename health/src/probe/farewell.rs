@@ -12,18 +12,37 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// So often the server's last words are read, in pieces of 512 bytes at most.
 const READS: usize = 16;
 
+/// What is said at leaving.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Words {
+    /// Nothing.
+    None,
+    /// This, and no answer belongs to it.
+    Unanswered(&'static [u8]),
+    /// This, and the answer is due before the connection ends.
+    Answered(&'static [u8]),
+}
+
 /// Says `words`, ends its own side of the connection and waits shortly for the server to end the other. What comes
 /// of it is no matter: the attempt has its outcome and its latency, and half of the time that is left to it stays
 /// untouched.
-pub(crate) async fn farewell<S>(stream: &mut S, words: &[u8], target: &Target, trace: &Trace)
+pub(crate) async fn farewell<S>(stream: &mut S, words: Words, target: &Target, trace: &Trace)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let left = target.timeout.saturating_sub(trace.decided());
     let leave = async {
-        stream.write_all(words).await?;
-        stream.shutdown().await?;
         let mut last_words = [0; 512];
+        match words {
+            Words::None => {}
+            Words::Unanswered(bytes) => stream.write_all(bytes).await?,
+            Words::Answered(bytes) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await?;
+                let _answer = stream.read(&mut last_words).await?;
+            }
+        }
+        stream.shutdown().await?;
         for _ in 0..READS {
             if stream.read(&mut last_words).await? == 0 {
                 break;

@@ -1,7 +1,7 @@
 //! A remote desktop answers an X.224 connection request.
 
 use super::connect::{Ending, connect};
-use super::farewell::farewell;
+use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::trace::Trace;
 use crate::kind::Rdp;
@@ -34,7 +34,7 @@ pub(crate) async fn probe(target: &Target, settings: &Rdp, trace: &Trace) -> Res
     trace.note(|| answer.to_string());
     if answer.is_confirmed() {
         trace.note(|| "disconnect request".to_owned());
-        farewell(&mut stream, &DISCONNECT, target, trace).await;
+        farewell(&mut stream, Words::Unanswered(&DISCONNECT), target, trace).await;
     }
     answer.judge(settings.strict)
 }

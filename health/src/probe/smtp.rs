@@ -2,7 +2,7 @@
 
 use super::Resources;
 use super::connect::{Ending, connect};
-use super::farewell::farewell;
+use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::tls::{broken, handshake};
 use super::trace::Trace;
@@ -79,7 +79,7 @@ impl<'a> Talk<'a> {
                     Action::Handshake(tls) => return Ok(End::Handshake(tls)),
                     Action::Done(verdict) => {
                         if !matches!(&verdict, Err(failure) if failure.fault == Fault::Protocol) {
-                            farewell(stream, QUIT, self.target, self.trace).await;
+                            farewell(stream, Words::Answered(QUIT), self.target, self.trace).await;
                         }
                         return verdict.map(|_| End::Passed);
                     }

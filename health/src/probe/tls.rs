@@ -8,7 +8,7 @@ mod verifier;
 
 use super::Resources;
 use super::connect::{Ending, connect};
-use super::farewell::farewell;
+use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::trace::Trace;
 use crate::excerpt::line;
@@ -48,7 +48,7 @@ pub(crate) async fn probe(
 ) -> Result<Passed, Failure> {
     let stream = connect(target.address, target.origin, Ending::Orderly).await?;
     let mut secured = handshake(stream, settings, target, resources, trace).await?;
-    farewell(&mut secured.stream, &[], target, trace).await;
+    farewell(&mut secured.stream, Words::None, target, trace).await;
     Ok(Passed { note: secured.note, weight: None })
 }
 

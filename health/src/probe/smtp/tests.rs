@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 const NAME: &str = "mail.example";
@@ -62,8 +63,11 @@ fn named(verify: Verify) -> Tls {
 async fn a_server_that_talks_passes_and_is_left_by_quit() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
         let (address, server) = serve(any, async |mut stream: TcpStream| {
-            converse(&mut stream, &["220-mx\r\n220 ESMTP\r\n", "250-mx\r\n250 SIZE\r\n", "250 ok\r\n", ""])
-                .await
+            converse(
+                &mut stream,
+                &["220-mx\r\n220 ESMTP\r\n", "250-mx\r\n250 SIZE\r\n", "250 ok\r\n", "221 bye\r\n"],
+            )
+            .await
         })
         .await;
         assert_eq!(attempt(&plain(address)).await.unwrap(), Passed::default());
@@ -71,10 +75,24 @@ async fn a_server_that_talks_passes_and_is_left_by_quit() {
     }
 }
 
+/// RFC 5321, section 4.1.1.10: the client should not close before the reply to QUIT.
+#[tokio::test]
+async fn the_answer_to_quit_is_awaited() {
+    let (address, server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n"]).await;
+        let early = timeout(Duration::from_millis(50), stream.read(&mut [0; 1])).await;
+        stream.write_all(b"221 bye\r\n").await.unwrap();
+        (early.is_err(), stream.read(&mut [0; 1]).await.unwrap())
+    })
+    .await;
+    attempt(&plain(address)).await.unwrap();
+    assert_eq!(server.await.unwrap(), (true, 0), "nothing before the answer, an end after it");
+}
+
 #[tokio::test]
 async fn a_server_that_turns_connections_away_has_failed_and_is_left_by_quit() {
     let (address, server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
-        converse(&mut stream, &["421 4.3.2 mx All server ports are busy\r\n", ""]).await
+        converse(&mut stream, &["421 4.3.2 mx All server ports are busy\r\n", "221 bye\r\n"]).await
     })
     .await;
     let refused = attempt(&plain(address)).await.unwrap_err();
@@ -161,11 +179,11 @@ async fn starttls_is_done_when_asked_for() {
     let offer = "250-mx\r\n250 STARTTLS\r\n";
     let start = async move |acceptor: TlsAcceptor, any: &str| {
         serve(any, async move |mut stream: TcpStream| {
-            let before = converse(&mut stream, &["220 mx\r\n", offer, ""]).await;
+            let before = converse(&mut stream, &["220 mx\r\n", offer]).await;
             let Ok(mut stream) = acceptor.accept(stream).await else { return (before, Vec::new()) };
             let mut hello = String::new();
             BufReader::new(&mut stream).read_line(&mut hello).await.unwrap();
-            let after = converse(&mut stream, &["250 mx\r\n", "250 ok\r\n", ""]).await;
+            let after = converse(&mut stream, &["250 mx\r\n", "250 ok\r\n", "221 bye\r\n"]).await;
             (before, [vec![hello], after].concat())
         })
         .await
@@ -192,7 +210,7 @@ async fn tls_may_begin_with_the_first_byte() {
     let (acceptor, _) = self_signed(soon_over);
     let (address, server) = serve("127.0.0.1:0", async move |stream: TcpStream| {
         let mut stream = acceptor.accept(stream).await.unwrap();
-        converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n", ""]).await
+        converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n", "221 bye\r\n"]).await
     })
     .await;
     let passed = attempt(&smtp(address, SmtpSecurity::Implicit(named(Verify::Off)))).await.unwrap();
