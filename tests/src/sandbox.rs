@@ -73,10 +73,10 @@ pub enum Need {
     Users(&'static str, &'static str),
 }
 
-/// As [`test`], for a test that needs more than the others.
+/// As [`test()`], for a test that needs more than the others.
 ///
 /// # Panics
-/// As [`test`].
+/// As [`test()`].
 #[expect(clippy::panic, reason = "that is how a test fails")]
 pub fn test_with<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>>(
     needs: &[Need],
