@@ -17,6 +17,7 @@ mod guard;
 mod listen;
 mod persistence;
 mod ports;
+mod probe;
 mod problem;
 mod routes;
 mod serve;

@@ -13,6 +13,7 @@ mod output;
 mod persistence;
 mod plan;
 mod port;
+mod probe;
 mod probes;
 mod wait;
 
@@ -21,6 +22,7 @@ pub use dispatch::execute;
 pub use failure::Failure;
 pub use persistence::{EntryArgs, PersistenceArgs};
 pub use port::{PortArgs, PortCommand};
+pub use probe::ProbeArgs;
 pub use probes::ProbesArgs;
 
 use crate::options::RunOptions;
@@ -84,6 +86,15 @@ pub enum Command {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Try every probe of the files from here
+        #[arg(long)]
+        probe: bool,
+        /// Name of this director in the files [default: the host name]
+        #[arg(long, value_name = "NAME", requires = "probe", value_parser = NonEmptyStringValueParser::new())]
+        node: Option<String>,
+        /// Show the probes that pass too
+        #[arg(long, requires = "probe")]
+        verbose: bool,
     },
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
@@ -108,6 +119,8 @@ pub enum Command {
         #[arg(long)]
         rates: bool,
     },
+    /// Try the probes of a server now, and show what was said; changes nothing
+    Probe(ProbeArgs),
     /// Show what probes say of the servers, and the last attempts
     Probes(ProbesArgs),
     /// Show the connections in the kernel's table, as ipvsadm -Lcn does; or end some

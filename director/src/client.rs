@@ -7,6 +7,7 @@ pub use connections::Lines;
 use crate::api::{DrainBody, PortBody, Problem, WeightBody};
 use crate::command::{DrainRequest, OverrideChange};
 use crate::status::{ProbeHistory, ServiceStatus, Status};
+use crate::trial::{self, Trial};
 use director_core::explain::{Explanation, Question};
 use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full, Limited};
@@ -64,8 +65,8 @@ pub enum Error {
         source: io::Error,
     },
     /// No answer in time.
-    #[error("the director did not answer within {TIMEOUT:?}")]
-    Timeout,
+    #[error("the director did not answer within {0:?}")]
+    Timeout(Duration),
     /// The connection broke off.
     #[error("the connection to the director broke off")]
     Broken(#[source] hyper::Error),
@@ -114,6 +115,17 @@ impl Client {
     pub async fn probes(&self, service: &str, server: &str) -> Result<Vec<ProbeHistory>, Error> {
         let path = format!("/v1/services/{}/servers/{}/probes", segment(service), segment(server));
         let body = self.ask(Method::GET, &path, None).await?;
+        self.parse(&body)
+    }
+
+    /// Has the probes of a server tried, or the one that is named.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn try_probes(&self, service: &str, server: &str, probe: Option<&str>) -> Result<Trial, Error> {
+        let query = probe.map(|name| format!("?probe={}", segment(name))).unwrap_or_default();
+        let path = format!("/v1/services/{}/servers/{}/probe{query}", segment(service), segment(server));
+        let body = self.ask_within(TIMEOUT + trial::LONGEST, Method::POST, &path, None).await?;
         self.parse(&body)
     }
 
@@ -189,8 +201,19 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Error> {
+        self.ask_within(TIMEOUT, method, path, body).await
+    }
+
+    async fn ask_within(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Bytes, Error> {
         let exchange = self.exchange(method, path, body);
-        let (status, body) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| Error::Timeout)??;
+        let answer = tokio::time::timeout(limit, exchange).await;
+        let (status, body) = answer.map_err(|_| Error::Timeout(limit))??;
         if status.is_success() { Ok(body) } else { Err(Error::Refused(self.parse(&body)?)) }
     }
 

@@ -4,6 +4,7 @@ use crate::connections::View;
 use crate::explain::Moment;
 use crate::persistence;
 use crate::status::{ProbeHistory, Status};
+use crate::trial::Plan;
 use director_core::explain::Question;
 use director_core::model::Network;
 use director_core::overrides::{AtDeadline, ReturningClients};
@@ -46,6 +47,17 @@ pub enum Command {
         server: String,
         /// Outcome.
         reply: oneshot::Sender<Result<Vec<ProbeHistory>, CommandError>>,
+    },
+    /// What it takes to try the probes of a server.
+    Trial {
+        /// The service's name.
+        service: String,
+        /// The server's name.
+        server: String,
+        /// This probe only.
+        probe: Option<String>,
+        /// Outcome.
+        reply: oneshot::Sender<Result<Plan, CommandError>>,
     },
     /// Reads the configuration file again; answered once the kernel has it, or with what is wrong with it.
     Reload(oneshot::Sender<Result<(), CommandError>>),
@@ -140,6 +152,18 @@ pub enum CommandError {
         /// A name that is close.
         suggestion: Option<String>,
     },
+    /// The server has no such probe.
+    #[error("{service}/{server} has no probe named {name:?}: it has {}", names(.known))]
+    UnknownProbe {
+        /// The service.
+        service: String,
+        /// The server.
+        server: String,
+        /// What was asked for.
+        name: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
     /// The service has no persistence.
     #[error("service {0:?} is not persistent")]
     NotPersistent(String),
@@ -203,6 +227,10 @@ pub enum CommandError {
     Stopping,
 }
 
+fn names(known: &[String]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+}
+
 fn hint(suggestion: &Option<String>) -> String {
     suggestion.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
@@ -259,6 +287,19 @@ impl Handle {
     /// The name is unknown.
     pub async fn probes(&self, service: String, server: String) -> Result<Vec<ProbeHistory>, CommandError> {
         self.ask(|reply| Command::Probes { service, server, reply }).await?
+    }
+
+    /// What it takes to try the probes of a server, or the one that is named.
+    ///
+    /// # Errors
+    /// A name is unknown.
+    pub async fn trial(
+        &self,
+        service: String,
+        server: String,
+        probe: Option<String>,
+    ) -> Result<Plan, CommandError> {
+        self.ask(|reply| Command::Trial { service, server, probe, reply }).await?
     }
 
     /// Reads the configuration file again.

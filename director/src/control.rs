@@ -329,6 +329,9 @@ impl Control {
             Command::Ports { service, ports, state, reply } => {
                 drop(reply.send(self.change_ports(&service, ports, state).await));
             }
+            Command::Trial { service, server, probe, reply } => {
+                drop(reply.send(self.trial(&service, &server, probe.as_deref())));
+            }
             Command::Probes { service, server, reply } => drop(reply.send(self.probes(&service, &server))),
             Command::Reload(reply) => drop(reply.send(self.reload().await)),
             Command::Persistence(reply) => drop(reply.send(self.entries_view())),

@@ -118,6 +118,9 @@ impl Notes {
                 let known = self.known(service, server);
                 drop(reply.send(known.map(|_| vec![sample::probe_history()])));
             }
+            Command::Trial { service, server, probe, reply } => {
+                drop(reply.send(sample::trial(&service, &server, probe.as_deref())));
+            }
             Command::Reload(reply) => drop(reply.send(self.reload())),
             Command::Explain(_, reply) => drop(reply.send(sample::moment())),
             Command::Persistence(reply) => {

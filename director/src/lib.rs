@@ -22,6 +22,7 @@ pub mod table;
 pub mod targets;
 pub mod telemetry;
 pub mod traffic;
+pub mod trial;
 pub mod verdicts;
 mod words;
 

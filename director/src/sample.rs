@@ -1,10 +1,12 @@
 //! The Exchange farm's status and numbers, for the tests of everything that shows them.
 
+use crate::command::CommandError;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::explain::Moment;
 use crate::persistence::{Table, View};
 use crate::status::*;
 use crate::targets::VerdictMap;
+use crate::trial::Plan;
 use director_core::config;
 use director_core::ids::Registry;
 use director_core::model::Protocol;
@@ -61,6 +63,16 @@ pub(crate) fn probe_history() -> ProbeHistory {
     };
     let latencies = LatenciesStatus { least_micros: 1_200, mean_micros: 1_400, greatest_micros: 1_500 };
     ProbeHistory { probe, latencies: Some(latencies), history: vec![failed, passed] }
+}
+
+/// The example's probes, of a port of this machine on which nothing listens.
+pub(crate) fn trial(service: &str, server: &str, probe: Option<&str>) -> Result<Plan, CommandError> {
+    let text = include_str!("../../deploy/examples/exchange.yaml");
+    let mut model = config::load(text, "exchange.yaml").unwrap();
+    for probe in model.probes.values_mut() {
+        (probe.address, probe.port) = (Some([127, 0, 0, 1].into()), Some(1));
+    }
+    Plan::new(&model, &model.nodes["lb1"], (service, server), probe)
 }
 
 /// exchange1 is up, exchange2 drained; nothing needs attention.

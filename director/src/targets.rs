@@ -38,16 +38,23 @@ pub fn targets(model: &Model, node: &Node, role: Role, starts: &Starts) -> BTree
     let mut targets = BTreeMap::new();
     for (id, address, probe, _) in wanted(model) {
         let start = starts.get(&id).copied().unwrap_or(probe.policy.start);
-        targets.entry(id).or_insert_with(|| Target {
-            kind: Arc::clone(&probe.kind),
-            address,
-            origin: Origin { source: source(node, probe, address), mark: probe.mark },
-            pace: pace(probe, role),
-            timeout: probe.timeout,
-            policy: Policy { start, ..probe.policy },
-        });
+        targets.entry(id).or_insert_with(|| target(node, probe, address, role, start));
     }
     targets
+}
+
+/// The targets of one server, in the order of its probes, as an Active begins with them.
+pub fn targets_of<'a>(
+    model: &'a Model,
+    node: &'a Node,
+    service: &'a Service,
+    server: &'a RealServer,
+) -> impl Iterator<Item = (&'a ProbeSpec, Target)> {
+    let probes = server.checks.probes.iter().filter_map(|name| model.probes.get(name));
+    probes.filter_map(move |probe| {
+        let address = probe.destination(service, server)?;
+        Some((probe, target(node, probe, address, Role::Active, probe.policy.start)))
+    })
 }
 
 /// Who the targets of [`targets`] are probed for.
@@ -101,6 +108,17 @@ fn wanted(
             Some((named(probe, address), address, probe, (service, server)))
         })
     })
+}
+
+fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {
+    Target {
+        kind: Arc::clone(&probe.kind),
+        address,
+        origin: Origin { source: source(node, probe, address), mark: probe.mark },
+        pace: pace(probe, role),
+        timeout: probe.timeout,
+        policy: Policy { start, ..probe.policy },
+    }
 }
 
 fn named(probe: &ProbeSpec, address: SocketAddr) -> TargetId {

@@ -1,5 +1,6 @@
 //! What the handlers share: the way to the control loop, and what they take and give.
 
+use super::probe::Trials;
 use super::stream::AT_ONCE;
 use super::{Kind, Problem};
 use crate::command::{CommandError, Handle};
@@ -21,6 +22,7 @@ pub(super) struct Api {
     pub(super) registry: Registry,
     /// Looks into the table of connections that may still begin.
     pub(super) looks: Arc<Semaphore>,
+    pub(super) trials: Arc<Trials>,
 }
 
 /// Two names in the path, as far as they decode.
@@ -34,7 +36,7 @@ pub(super) type Done = Result<StatusCode, Problem>;
 
 impl Api {
     pub(super) fn new(handle: Handle, registry: Registry) -> Self {
-        Self { handle, registry, looks: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { handle, registry, looks: Arc::new(Semaphore::new(AT_ONCE)), trials: Arc::default() }
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Kind {
     UnknownService,
     /// No such server.
     UnknownServer,
+    /// No such probe of that server.
+    UnknownProbe,
     /// The service is not persistent.
     NotPersistent,
     /// The service can't have that client.
@@ -99,6 +101,7 @@ impl Kind {
         Self::ForeignHost,
         Self::UnknownService,
         Self::UnknownServer,
+        Self::UnknownProbe,
         Self::NotPersistent,
         Self::InvalidClient,
         Self::NoEntry,
@@ -133,6 +136,7 @@ impl Kind {
             Self::ForeignHost => (StatusCode::MISDIRECTED_REQUEST, "foreign host"),
             Self::UnknownService => (StatusCode::NOT_FOUND, "unknown service"),
             Self::UnknownServer => (StatusCode::NOT_FOUND, "unknown server"),
+            Self::UnknownProbe => (StatusCode::NOT_FOUND, "unknown probe"),
             Self::NotPersistent => (StatusCode::CONFLICT, "not persistent"),
             Self::InvalidClient => (StatusCode::UNPROCESSABLE_ENTITY, "invalid client"),
             Self::NoEntry => (StatusCode::NOT_FOUND, "no entry"),
@@ -204,6 +208,7 @@ impl From<CommandError> for Problem {
                 Self::new(Kind::Pinned, error.to_string()).hint("unpin it, then delete its entry")
             }
             CommandError::TooManyPins(_) => Self::new(Kind::TooManyPins, error.to_string()),
+            CommandError::UnknownProbe { .. } => Self::new(Kind::UnknownProbe, error.to_string()),
             CommandError::UnknownPort { service, ports, known } => {
                 Self::new(Kind::UnknownPort, format!("service {service:?} has no port {ports}"))
                     .hint(format!("it has {}", known.join(" ")))

@@ -2,7 +2,7 @@
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
 use super::context::{Api, Done, Names, within_limit};
-use super::{Kind, Problem, connections, explain, persistence, ports};
+use super::{Kind, Problem, connections, explain, persistence, ports, probe};
 use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::metrics;
 use axum::Router;
@@ -21,6 +21,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/services/{service}", get(service))
         .route(&format!("{SERVER}/probes"), get(probes))
+        .route(&format!("{SERVER}/probe"), post(probe::probe))
         .route(&format!("{SERVER}/weight"), put(weight))
         .route(&format!("{SERVER}/drain"), post(drain))
         .route(&format!("{SERVER}/enable"), post(enable))

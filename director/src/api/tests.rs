@@ -7,6 +7,7 @@ use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::fake::ControlLoop;
 use crate::sample;
 use crate::status::{ServiceStatus, Status};
+use crate::trial::Trial;
 use director_core::overrides::{AtDeadline, ReturningClients};
 use director_core::ports::{PortSelection, PortState};
 use http_body_util::{BodyExt, Full};
@@ -126,6 +127,27 @@ async fn both_listeners_show_the_same_picture() {
             _ => assert_eq!(&serde_json::from_slice::<ServiceStatus>(&answer.body).unwrap(), exchange),
         }
     }
+}
+
+#[tokio::test]
+async fn probes_are_tried_on_demand() {
+    let served = Served::start().await;
+    for query in ["", "?probe=rdp"] {
+        let answer = served.ask("POST", &format!("{EXCHANGE1}/probe{query}"), &[HOST], b"").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let trial: Trial = serde_json::from_value(answer.json()).unwrap();
+        assert_eq!((trial.service.as_str(), trial.server.as_str()), ("exchange", "exchange1"));
+        assert_eq!((trial.up, trial.required, trial.probes.len()), (false, 1, 1));
+        let tried = &trial.probes[0];
+        assert_eq!(
+            (tried.probe.as_str(), tried.target.as_str(), tried.passed),
+            ("rdp", "127.0.0.1:1", false)
+        );
+        assert_eq!(tried.fault.as_deref(), Some("refused"));
+        assert_eq!(tried.reason.as_deref(), Some("connection refused: nothing listens on 127.0.0.1:1"));
+    }
+    let answer = served.ask("POST", &format!("{EXCHANGE1}/probe?probe=mail"), &[HOST], b"").await;
+    assert_eq!(answer.problem().detail, "exchange/exchange1 has no probe named \"mail\": it has rdp");
 }
 
 #[tokio::test]
@@ -275,6 +297,11 @@ async fn bad_calls_are_refused_in_words() {
         ("GET", "/v1/services/smtp/servers/exchange1/probes", h, "", Kind::UnknownService),
         ("GET", "/v1/services/exchange/servers/exchange3/probes", h, "", Kind::UnknownServer),
         ("POST", "/v1/services/exchange/servers/exchange1/probes", h, "", Kind::MethodNotAllowed),
+        ("GET", "/v1/services/exchange/servers/exchange1/probe", h, "", Kind::MethodNotAllowed),
+        ("POST", "/v1/services/smtp/servers/exchange1/probe", h, "", Kind::UnknownService),
+        ("POST", "/v1/services/exchange/servers/exchange3/probe", h, "", Kind::UnknownServer),
+        ("POST", "/v1/services/exchange/servers/exchange1/probe?probe=x", h, "", Kind::UnknownProbe),
+        ("POST", "/v1/services/exchange/servers/exchange1/probe?prode=x", h, "", Kind::InvalidParameter),
         ("PUT", &weight, h, r#"{"weight":0}"#, Kind::NotJson),
         ("PUT", &weight, &[HOST, text], r#"{"weight":0}"#, Kind::NotJson),
         ("PUT", &weight, &[HOST, form], "weight=0", Kind::NotJson),
@@ -376,6 +403,7 @@ async fn without_a_control_loop_every_route_says_so() {
         ("GET", "/v1/services/exchange/servers/exchange1/probes"),
         ("POST", "/v1/reload"),
         ("POST", "/v1/services/exchange/servers/exchange1/drain"),
+        ("POST", "/v1/services/exchange/servers/exchange1/probe"),
     ] {
         let stream = TcpStream::connect(tcp).await.unwrap();
         let answer = exchange(stream, method, path, &[HOST], b"").await;

@@ -2,7 +2,7 @@
 
 use super::output::Printer;
 use super::{
-    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, port,
+    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, port, probe,
     probes, run_options, wait,
 };
 use crate::client::Client;
@@ -27,7 +27,10 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Run { node, state, flush_on_exit } => {
             Ok(daemon::run(run_options(node, state, flush_on_exit)).await?)
         }
-        Command::Check { files } => check::check(&files, printer),
+        Command::Check { files, probe, node, verbose } => {
+            let trying = probe.then_some(check::Trying { node, verbose });
+            check::check(&files, trying.as_ref(), printer).await
+        }
         Command::Schema => printer.json(&config::schema()),
         Command::Render { node } => {
             let text = offline::render(&load(&node)?)?;
@@ -45,6 +48,7 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
                 printer.print(&status, &Table(&status))
             }
         }
+        Command::Probe(asked) => probe::execute(&client, printer, asked).await,
         Command::Probes(asked) => probes::execute(&client, printer, asked).await,
         Command::Connections(asked) => connections::execute(&client, printer, asked).await,
         Command::Persistence(asked) => persistence::execute(&client, printer, asked).await,

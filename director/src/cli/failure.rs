@@ -4,6 +4,7 @@ use super::output::complain;
 use super::{Output, ServerArgs};
 use crate::api::Problem;
 use crate::client;
+use crate::command::CommandError;
 use crate::configuration::LoadError;
 use crate::control::offline::OfflineError;
 use crate::daemon::DaemonError;
@@ -34,6 +35,25 @@ pub enum Failure {
         /// Files with errors.
         bad: usize,
         /// All files.
+        all: usize,
+    },
+    /// A name that the file does not have.
+    #[error(transparent)]
+    Name(CommandError),
+    /// Too few of a server's probes pass. What they said has been told.
+    #[error("{service}/{server} would be down")]
+    Down {
+        /// The service.
+        service: String,
+        /// The server.
+        server: String,
+    },
+    /// Probes fail. Which ones, and why, has been told.
+    #[error("{failed} of {all} targets fail")]
+    Targets {
+        /// Those that fail.
+        failed: usize,
+        /// All that were tried.
         all: usize,
     },
     /// A running director would put everything back at once.
@@ -136,7 +156,7 @@ mod tests {
     #[test]
     fn a_refused_reload_shows_the_whole_report() {
         let report = "d.yaml:1:1: error: unknown key \"foo\"\n    1 | foo: 1\n      | ^^^\n";
-        let error = crate::command::CommandError::Configuration(report.into());
+        let error = CommandError::Configuration(report.into());
         let failure = Failure::from(client::Error::Refused(error.into()));
         assert_eq!(
             failure.text(),

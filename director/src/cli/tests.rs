@@ -61,7 +61,37 @@ fn every_command_is_understood() {
     let state = StateArgs { state_dir: "/var/lib/director".into() };
     let server = ServerArgs { service: "exchange".into(), server: "exchange1".into() };
     for (line, command) in [
-        ("check a.yaml b.yaml", Command::Check { files: vec!["a.yaml".into(), "b.yaml".into()] }),
+        (
+            "check a.yaml b.yaml",
+            Command::Check {
+                files: vec!["a.yaml".into(), "b.yaml".into()],
+                probe: false,
+                node: None,
+                verbose: false,
+            },
+        ),
+        (
+            "check --probe --node lb1 --verbose a.yaml",
+            Command::Check {
+                files: vec!["a.yaml".into()],
+                probe: true,
+                node: Some("lb1".into()),
+                verbose: true,
+            },
+        ),
+        (
+            "probe exchange exchange1",
+            Command::Probe(ProbeArgs { server: server.clone(), probe: None, config: None, node: None }),
+        ),
+        (
+            "probe exchange exchange1 --probe rdp --config a.yaml --node lb1",
+            Command::Probe(ProbeArgs {
+                server: server.clone(),
+                probe: Some("rdp".into()),
+                config: Some("a.yaml".into()),
+                node: Some("lb1".into()),
+            }),
+        ),
         ("schema", Command::Schema),
         ("render", Command::Render { node: node.clone() }),
         ("plan", Command::Plan { node, state: state.clone() }),

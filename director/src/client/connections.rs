@@ -31,7 +31,7 @@ impl Client {
     pub async fn listing(&self, resource: &str, query: &Query, limit: Option<usize>) -> Result<Lines, Error> {
         let limit = limit.map(|limit| ("limit", limit.to_string()));
         let path = path(resource, query.parameters().chain(limit));
-        timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout)?
+        timeout(TIMEOUT, self.open(&path)).await.map_err(|_| Error::Timeout(TIMEOUT))?
     }
 
     /// Ends the connections that `query` describes; an empty one describes them all. Returns how many.
@@ -85,7 +85,7 @@ impl Lines {
     /// The answer breaks off, does not go on, or is none.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         loop {
-            let frame = timeout(TIMEOUT, self.body.frame()).await.map_err(|_| Error::Timeout)?;
+            let frame = timeout(TIMEOUT, self.body.frame()).await.map_err(|_| Error::Timeout(TIMEOUT))?;
             let Some(frame) = frame else {
                 return Ok((!self.rest.is_empty()).then(|| std::mem::take(&mut self.rest)));
             };

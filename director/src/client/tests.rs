@@ -42,6 +42,8 @@ async fn asks_and_changes() {
     assert_eq!(client.status().await.unwrap(), sample::status());
     assert_eq!(client.service("exchange").await.unwrap(), sample::status().services[0]);
     assert_eq!(client.probes("exchange", "exchange1").await.unwrap(), [sample::probe_history()]);
+    let trial = client.try_probes("exchange", "exchange1", Some("rdp")).await.unwrap();
+    assert_eq!((trial.up, trial.probes[0].fault.as_deref()), (false, Some("refused")));
     for change in [
         OverrideChange::Weight { weight: 0, seconds: None },
         OverrideChange::Weight { weight: u16::MAX, seconds: None },

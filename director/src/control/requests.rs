@@ -8,6 +8,7 @@ use crate::configuration::Configuration;
 use crate::explain::Moment;
 use crate::kernel::settings::Settings;
 use crate::status::ProbeHistory;
+use crate::trial::Plan;
 use crate::verdicts::standings;
 use director_core::config::closest;
 use director_core::explain::{Place, Question};
@@ -73,6 +74,17 @@ impl Control {
         let clock = Clock::now();
         let standings = standings(&self.configuration.model, service, server, &self.verdicts);
         Ok(standings.map(|it| history(&it, clock)).collect())
+    }
+
+    /// What it takes to try the probes of a server.
+    pub(super) fn trial(
+        &self,
+        service: &str,
+        server: &str,
+        probe: Option<&str>,
+    ) -> Result<Plan, CommandError> {
+        let Configuration { model, node, .. } = &self.configuration;
+        Plan::new(model, node, (service, server), probe)
     }
 
     /// What it takes to explain a connection.
