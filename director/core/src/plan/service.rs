@@ -113,18 +113,19 @@ fn destinations(
 ) {
     let open =
         |server: &&RealServer| offer.servers.get(&server.name).is_some_and(Availability::takes_returning);
+    let ports = maps_ports(service).then(|| distinct_ports(service));
     for server in service.servers.values().filter(open) {
         let address = server.addresses.iter().find(|address| address.is_ipv6() == names.ipv6);
         let (Some(address), Some(id)) = (address, registry.server(&service.name, &server.name)) else {
             continue;
         };
         let comment = Some(label(&service.name, &server.name));
-        if !maps_ports(service) {
+        let Some(ports) = &ports else {
             let data = Some(ElementData::Values(vec![datum(*address)]));
             insert(part, names.dests, Key::of([Datum::Mark(id.get())]), Element { data, comment });
             continue;
-        }
-        for port in distinct_ports(service) {
+        };
+        for &port in ports {
             let mapped = Datum::Port(server.ports.map(port));
             let data = Some(ElementData::Values(vec![datum(*address), mapped]));
             let key = Key::of([Datum::Mark(id.get()), Datum::Port(port)]);
