@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 
 /// So many bytes are shown.
-#[cfg(feature = "probe")]
 const LIMIT: usize = 60;
 
-/// The beginning of `bytes` in quotes: printable ASCII as it is, all else escaped.
-#[cfg(feature = "probe")]
+/// The beginning of `bytes` in quotes, each byte as it came: printable ASCII as it is, all else escaped.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     match bytes.get(..LIMIT) {
         Some(start) if bytes.len() > LIMIT => format!("\"{}\"...", start.escape_ascii()),
@@ -75,7 +73,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[cfg(feature = "probe")]
     #[test]
     fn nothing_gets_through_that_moves_a_cursor() {
         assert_eq!(excerpt(b"220 hello\r\n\x1b[2J"), r#""220 hello\r\n\x1b[2J""#);

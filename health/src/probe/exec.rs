@@ -13,11 +13,12 @@ mod program;
 mod tests;
 
 use super::trace::Trace;
+use crate::excerpt::line;
 use crate::kind::{Exec, ExitMeaning};
 use crate::{Failure, Fault, Passed, Target};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use output::{Output, line};
+use output::{Output, SHOWN};
 use program::{Group, Plan};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -221,5 +222,5 @@ fn command(target: &Target, settings: &Exec) -> Vec<String> {
 fn name(command: &[String]) -> String {
     let path = Path::new(command.first().map_or("", String::as_str));
     let name = path.file_name().unwrap_or(path.as_os_str());
-    line(name.as_encoded_bytes())
+    line(name.as_encoded_bytes(), SHOWN)
 }

@@ -1,5 +1,6 @@
 //! What a program says.
 
+use crate::excerpt::line;
 use crate::probe::trace::Trace;
 use std::convert::Infallible;
 use std::fs::File;
@@ -10,8 +11,8 @@ use tokio::net::unix::pipe::Receiver;
 
 /// Bytes that are kept of each stream; the rest is read, so that the program is not held up, and dropped.
 const KEPT: usize = 4096;
-/// Characters of a reason.
-const LINE: usize = 200;
+/// So many characters of a line are shown.
+pub(super) const SHOWN: usize = 200;
 
 /// What a program has said so far, on both its streams.
 #[derive(Debug, Default)]
@@ -105,21 +106,5 @@ impl Capture {
 
 /// The first line that says something.
 pub(super) fn first_line(bytes: &[u8]) -> Option<String> {
-    bytes.split(|byte| *byte == b'\n').map(line).find(|line| !line.is_empty())
-}
-
-/// A line that can be shown anywhere: short, and with a mark in place of what would not show.
-pub(super) fn line(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let shows = |c: char| c.escape_debug().len() == 1 || matches!(c, '"' | '\'' | '\\');
-    let shown = text.trim().chars().map(|c| match c {
-        c if c.is_whitespace() => ' ',
-        c if shows(c) => c,
-        _ => char::REPLACEMENT_CHARACTER,
-    });
-    let line: String = shown.collect();
-    match line.char_indices().nth(LINE) {
-        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
+    bytes.split(|byte| *byte == b'\n').map(|bytes| line(bytes, SHOWN)).find(|line| !line.is_empty())
 }

@@ -1,5 +1,6 @@
 //! A program and everything that it starts: begun, waited for, killed.
 
+use crate::excerpt::line;
 use crate::{Failure, Fault};
 use nix::errno::Errno;
 use nix::sys::prctl::set_no_new_privs;
@@ -14,6 +15,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
+
+/// So many bytes of a file tell what it is.
+const HEAD: usize = 256;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -180,9 +184,9 @@ fn no_program(program: &str) -> String {
 /// The interpreter of a script; `None` if it is none.
 fn interpreter(program: &Path) -> io::Result<Option<String>> {
     let head = head(program)?;
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let interpreter = line.strip_prefix(b"#!").map(|line| super::line(line.trim_ascii()));
-    Ok(interpreter.and_then(|line| line.split_whitespace().next().map(str::to_owned)))
+    let first = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let interpreter = first.strip_prefix(b"#!").map(|words| line(words, HEAD));
+    Ok(interpreter.and_then(|words| words.split_whitespace().next().map(str::to_owned)))
 }
 
 /// How a file begins.
@@ -192,6 +196,6 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not a file"));
     }
     let mut head = Vec::new();
-    File::open(path)?.take(256).read_to_end(&mut head)?;
+    File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
 }
