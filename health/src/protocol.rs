@@ -4,3 +4,6 @@
 pub mod rdp;
 pub mod smtp;
 mod speaker;
+
+#[cfg(feature = "probe")]
+pub(crate) use speaker::Speaker;

@@ -13,6 +13,7 @@ use super::tap::Tap;
 use super::trace::Trace;
 use crate::excerpt::line;
 use crate::kind::Tls;
+use crate::protocol::Speaker;
 use crate::{Failure, Fault, Passed, Target};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
@@ -144,7 +145,7 @@ fn words(error: &Error, settings: &Tls, address: SocketAddr, first: &[u8]) -> St
 }
 
 fn no_tls(address: SocketAddr, first: &[u8]) -> String {
-    if first.starts_with(b"HTTP/") {
+    if Speaker::of(first) == Some(Speaker::Web) {
         return format!("{address} speaks HTTP without TLS: use type http, or its port for TLS");
     }
     let answer = line(first, 40);

@@ -1,7 +1,8 @@
 //! Connection requests to remote desktops, and what comes back: X.224 in TPKT, with RDP's negotiation of security
 //! (MS-RDPBCGR 2.2.1.1 and 2.2.1.2).
 
-use super::speaker::speaker;
+use super::speaker::Speaker;
+use crate::excerpt::excerpt;
 use crate::kind::Rdp;
 use crate::{Failure, Fault, Passed};
 use std::fmt;
@@ -190,12 +191,8 @@ impl fmt::Display for Answer {
                 "the server's answer is garbled: lengths in its connection confirm do not fit together",
             ),
             Self::Foreign(bytes) => {
-                let name = speaker(&bytes).map(|name| format!(" but {name}")).unwrap_or_default();
-                write!(
-                    f,
-                    "this is no remote desktop{name}: its answer begins with \"{}\"",
-                    bytes.escape_ascii()
-                )
+                let name = Speaker::of(&bytes).map(|name| format!(" but {name}")).unwrap_or_default();
+                write!(f, "this is no remote desktop{name}: its answer begins with {}", excerpt(&bytes))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod reply;
 
-use super::speaker::speaker;
+use super::speaker::Speaker;
 use crate::kind::{Smtp, SmtpSecurity, Tls};
 use crate::{Failure, Fault, Passed};
 use reply::{Malformed, Reader, Reply};
@@ -156,7 +156,7 @@ impl<'a> Dialogue<'a> {
     fn misunderstood(&self, malformed: &Malformed) -> Action<'a> {
         match (malformed, &self.stage) {
             (Malformed::Foreign(bytes), Stage::Greeting) => {
-                let name = speaker(bytes).map(|name| format!(" but {name}")).unwrap_or_default();
+                let name = Speaker::of(bytes).map(|name| format!(" but {name}")).unwrap_or_default();
                 foreign(format!("this is no SMTP server{name}: {malformed}"))
             }
             _ => foreign(format!("{} is no SMTP: {malformed}", self.awaited())),

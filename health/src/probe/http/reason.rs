@@ -4,6 +4,7 @@ use super::request;
 use crate::Failure;
 use crate::excerpt::line;
 use crate::kind::{BodyMatch, Http, HttpVersion};
+use crate::protocol::Speaker;
 use hyper::header::{ALLOW, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode, Uri};
 use std::net::SocketAddr;
@@ -101,9 +102,9 @@ fn tls_on_plain(address: SocketAddr) -> String {
     format!("{address} answered by TLS: this port speaks TLS: use type https")
 }
 
-/// An alert (RFC 8446, section 5.1: content type 21, version 3.x) came for a request without TLS.
+/// An alert came for a request without TLS.
 fn speaks_tls(settings: &Http, first: &[u8]) -> bool {
-    settings.tls.is_none() && first.starts_with(&[21, 3])
+    settings.tls.is_none() && Speaker::of(first) == Some(Speaker::Tls)
 }
 
 fn is_plain_to_tls(status: u16, settings: &Http, first: &[u8]) -> bool {
