@@ -4,12 +4,21 @@ use clap::Parser;
 use director::cli::{Cli, Failure, execute};
 use director::telemetry;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads that wait for a disk, or for a program that cannot be killed, are left behind after that.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.output;
-    match run(cli).await {
+    let ended = Runtime::new().map_err(Failure::Runtime).and_then(|runtime| {
+        let ended = runtime.block_on(run(cli));
+        runtime.shutdown_timeout(LAST_WAIT);
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report(output);

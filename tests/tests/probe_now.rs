@@ -1,8 +1,11 @@
 //! Probes that are tried on demand: `director probe` and `director check --probe`.
 
-use lab::{Director, Lab};
+use lab::{Director, Lab, eventually};
 use serde_json::Value;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(10);
 
 const SERVICES: &str = "
     probes:
@@ -127,6 +130,38 @@ fn a_file_is_tried_before_it_goes_live() {
         // Without --probe nothing is tried.
         let (code, text, _) = printed(&director, &["check", &file])?;
         assert_eq!((code, text), (Some(0), format!("{file}: ok\n")));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_attempt_ends_when_nobody_waits_for_it() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let director = lab.start_director(
+            "lb1",
+            &lab.configuration(
+                "
+                probes:
+                  slow: { type: exec, command: [/bin/sleep, '1000'], interval: 1h, jitter: 1h, timeout: 1m }
+                services:
+                  web:
+                    vip: 192.168.1.35
+                    ports: { tcp: 80 }
+                    probe: slow
+                    servers: { exchange1: {}, exchange2: {} }
+                ",
+            ),
+        )?;
+        let runs = || director.host().run("ps -eo args").is_ok_and(|all| all.contains("/bin/sleep 1000"));
+        assert!(!runs(), "it is not due yet");
+        let words = director.command_line("probe web exchange1");
+        let mut words = words.split(' ');
+        let mut client = Command::new(words.next().unwrap_or_default()).args(words).spawn()?;
+        eventually(LIMIT, "it runs", runs)?;
+        client.kill()?;
+        client.wait()?;
+        eventually(LIMIT, "it is killed", || !runs())?;
         Ok(())
     });
 }

@@ -62,6 +62,9 @@ pub enum Failure {
     /// Somebody ended the drain that was waited for.
     #[error("{}/{} is no longer drained: somebody enabled or reset it, or took it out of the configuration", .0.service, .0.server)]
     DrainEnded(ServerArgs),
+    /// Threads, or the means to wait for sockets.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
     /// The result could not be written.
     #[error("cannot write the result")]
     Output(#[source] io::Error),
