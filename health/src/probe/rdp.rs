@@ -42,11 +42,13 @@ pub(crate) async fn probe(target: &Target, settings: &Rdp, trace: &Trace) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::sample::server::{self, BOTH, V4};
     use crate::probe::sample::{attempt, dialogue, failure, target};
     use crate::{Fault, Kind};
     use std::net::SocketAddr;
     use std::time::Duration;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
     const TLS: &[u8] = b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\x01\x08\0\x01\0\0\0";
@@ -55,16 +57,13 @@ mod tests {
     async fn serve<T: Send + 'static, F: Future<Output = T> + Send>(
         any: &str,
         then: impl FnOnce(TcpStream) -> F + Send + 'static,
-    ) -> (SocketAddr, tokio::task::JoinHandle<T>) {
-        let listener = TcpListener::bind(any).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
+    ) -> (SocketAddr, JoinHandle<T>) {
+        server::serve(any, async move |mut stream: TcpStream| {
             let mut request = [0; 19];
             stream.read_exact(&mut request).await.unwrap();
             then(stream).await
-        });
-        (address, server)
+        })
+        .await
     }
 
     fn rdp(address: SocketAddr) -> Target {
@@ -73,7 +72,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_agrees_passes_and_is_left_in_order() {
-        for any in ["127.0.0.1:0", "[::1]:0"] {
+        for any in BOTH {
             let (address, server) = serve(any, async |mut stream: TcpStream| {
                 stream.write_all(TLS).await.unwrap();
                 let mut rest = Vec::new();
@@ -88,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_never_ends_its_side_costs_little_time_and_no_latency() {
-        let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        let (address, _server) = serve(V4, async |mut stream: TcpStream| {
             stream.write_all(TLS).await.unwrap();
             std::future::pending::<()>().await;
         })
@@ -103,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_may_come_byte_by_byte() {
-        let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        let (address, _server) = serve(V4, async |mut stream: TcpStream| {
             stream.set_nodelay(true).unwrap();
             for byte in TLS {
                 stream.write_all(&[*byte]).await.unwrap();
@@ -128,7 +127,7 @@ mod tests {
                 "is too slow: the answer to the connection request was incomplete after 500ms, 7 bytes",
             ),
         ] {
-            let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+            let (address, _server) = serve(V4, async |mut stream: TcpStream| {
                 stream.write_all(bytes).await.unwrap();
                 std::future::pending::<()>().await;
             })
@@ -139,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_early_end_says_what_was_missing() {
-        let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        let (address, _server) = serve(V4, async |mut stream: TcpStream| {
             stream.write_all(&TLS[..12]).await.unwrap();
         })
         .await;
@@ -149,8 +148,8 @@ mod tests {
                 "{address} closed the connection within the answer to the connection request, after 12 bytes"
             )
         );
-        let (address, _server) = serve("127.0.0.1:0", async |stream: TcpStream| {
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        let (address, _server) = serve(V4, async |stream: TcpStream| {
+            stream.set_zero_linger().unwrap();
         })
         .await;
         let reset = attempt(&rdp(address)).await.unwrap_err();
@@ -163,13 +162,9 @@ mod tests {
 
     #[tokio::test]
     async fn endless_output_of_something_else_ends_the_attempt_at_once() {
-        let (address, _server) = serve(
-            "127.0.0.1:0",
-            async |mut stream: TcpStream| {
-                while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
-            },
-        )
-        .await;
+        let (address, _server) =
+            serve(V4, async |mut stream: TcpStream| while stream.write_all(&[b'x'; 4096]).await.is_ok() {})
+                .await;
         assert_eq!(
             failure(&rdp(address)).await,
             "this is no remote desktop: its answer begins with \"xxxx\""
@@ -178,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_dialogue_is_decoded() {
-        let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        let (address, _server) = serve(V4, async |mut stream: TcpStream| {
             stream.write_all(TLS).await.unwrap();
         })
         .await;

@@ -1,4 +1,6 @@
-//! Targets and attempts for tests.
+//! Targets, attempts and servers for tests.
+
+pub(crate) mod server;
 
 use super::trace::{Event, Trace};
 use super::{Resources, attempt as make};

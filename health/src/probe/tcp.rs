@@ -20,18 +20,18 @@ pub(crate) async fn probe(target: &Target, trace: &Trace) -> Result<Passed, Fail
 
 #[cfg(test)]
 mod tests {
+    use crate::probe::sample::server::{BOTH, V4, listener};
     use crate::probe::sample::{attempt, failure, target};
     use crate::{Kind, Origin, Target};
     use socket2::{Domain, Protocol, Socket, Type};
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Duration;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
 
     #[tokio::test]
     async fn a_listener_passes_and_its_application_never_sees_the_probe() {
-        for any in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = TcpListener::bind(any).await.unwrap();
-            let address = listener.local_addr().unwrap();
+        for any in BOTH {
+            let (listener, address) = listener(any).await;
             for _ in 0..50 {
                 attempt(&target(Kind::Tcp, address)).await.unwrap();
             }
@@ -43,8 +43,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_refuses() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listener(V4).await;
         drop(listener);
         assert_eq!(
             failure(&target(Kind::Tcp, address)).await,
@@ -70,8 +69,7 @@ mod tests {
 
     #[tokio::test]
     async fn leaves_from_the_source_address() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (_listener, address) = listener(V4).await;
         let from = |source: &str| {
             let origin = Origin { source: Some(source.parse().unwrap()), mark: 0 };
             Target { origin, ..target(Kind::Tcp, address) }

@@ -44,28 +44,16 @@ pub(crate) async fn probe(target: &Target, udp: &Udp, trace: &Trace) -> Result<P
 #[cfg(test)]
 mod tests {
     use crate::kind::{Reply, Udp};
+    use crate::probe::sample::server::{self, BOTH, V4};
     use crate::probe::sample::{attempt, dialogue, failure, target};
     use crate::{Fault, Kind, Origin, Passed, Target};
     use std::net::SocketAddr;
     use std::time::Duration;
     use tokio::net::UdpSocket;
 
-    const LOOPBACK: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
-
-    /// A server that answers the first datagram with these.
+    /// A server that answers with these.
     async fn server(any: &str, answers: &'static [&'static [u8]]) -> SocketAddr {
-        let socket = UdpSocket::bind(any).await.unwrap();
-        let address = socket.local_addr().unwrap();
-        tokio::spawn(async move {
-            let mut buffer = [0; 64];
-            let (_, client) = socket.recv_from(&mut buffer).await.unwrap();
-            for answer in answers {
-                socket.send_to(answer, client).await.unwrap();
-            }
-            // Keeps the port open.
-            let _ = socket.recv_from(&mut buffer).await;
-        });
-        address
+        server::reply(any, |_| answers.iter().map(|answer| answer.to_vec()).collect()).await
     }
 
     fn ping(reply: Reply) -> Kind {
@@ -74,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_passes_at_once() {
-        for any in LOOPBACK {
+        for any in BOTH {
             for reply in [Reply::Any, Reply::Optional, Reply::Prefix(b"PO".to_vec())] {
                 let address = server(any, &[b"PONG"]).await;
                 let (result, lines) = dialogue(&target(ping(reply), address)).await;
@@ -85,12 +73,12 @@ mod tests {
 
     #[tokio::test]
     async fn another_reply_is_shown_and_nothing_in_it_does_harm() {
-        let address = server("127.0.0.1:0", &[b"\x1b[2JERR no\n"]).await;
+        let address = server(V4, &[b"\x1b[2JERR no\n"]).await;
         assert_eq!(
             failure(&target(ping(Reply::Prefix(b"PONG".to_vec())), address)).await,
             format!(r#"{address} answered with "\x1b[2JERR no\n", which does not begin with "PONG""#)
         );
-        let address = server("127.0.0.1:0", &[b""]).await;
+        let address = server(V4, &[b""]).await;
         assert_eq!(
             failure(&target(ping(Reply::Prefix(b"PONG".to_vec())), address)).await,
             format!(r#"{address} answered with an empty datagram, not with "PONG""#)
@@ -100,17 +88,15 @@ mod tests {
     #[tokio::test]
     async fn a_prefix_is_read_in_full_however_long() {
         const LONG: &[u8] = &[7; 5000];
-        let address = server("127.0.0.1:0", &[LONG]).await;
+        let address = server(V4, &[LONG]).await;
         attempt(&target(ping(Reply::Prefix(LONG.to_vec())), address)).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_closed_port_refuses_also_where_no_reply_is_needed() {
-        for any in LOOPBACK {
+        for any in BOTH {
             for reply in [Reply::Any, Reply::Optional] {
-                let socket = UdpSocket::bind(any).await.unwrap();
-                let address = socket.local_addr().unwrap();
-                drop(socket);
+                let address = server::closed(any).await;
                 let failure = attempt(&target(ping(reply), address)).await.unwrap_err();
                 assert_eq!(failure.fault, Fault::Refused);
                 assert_eq!(failure.to_string(), format!("refused: nothing listens on UDP {address}"));
@@ -120,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_fails_unless_no_reply_is_needed() {
-        for any in LOOPBACK {
+        for any in BOTH {
             let timeout = Duration::from_millis(200);
             let address = server(any, &[]).await;
             let silent = |reply| Target { timeout, ..target(ping(reply), address) };
@@ -138,8 +124,8 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_are_not_heard() {
-        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = UdpSocket::bind(V4).await.unwrap();
+        let stranger = UdpSocket::bind(V4).await.unwrap();
         let address = server.local_addr().unwrap();
         let answers = tokio::spawn(async move {
             let mut buffer = [0; 64];
@@ -153,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn leaves_from_the_source_address() {
-        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = UdpSocket::bind(V4).await.unwrap();
         let address = server.local_addr().unwrap();
         let origin = Origin { source: Some("127.0.0.7".parse().unwrap()), mark: 0 };
         let answers = tokio::spawn(async move {

@@ -1,4 +1,5 @@
 use crate::kind::Dns;
+use crate::probe::sample::server::{BOTH, V4, closed, listener, reply, reply_by};
 use crate::probe::sample::{attempt, dialogue, failure, target};
 use crate::{Fault, Kind, Passed, Target};
 use hickory_proto::op::{Message, ResponseCode};
@@ -14,20 +15,7 @@ type Answers = Vec<Vec<u8>>;
 
 /// A server that sends those datagrams for each question.
 async fn server(any: &str, answers: impl Fn(Message) -> Answers + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind(any).await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(serve(socket, answers));
-    address
-}
-
-async fn serve(socket: UdpSocket, answers: impl Fn(Message) -> Answers) {
-    let mut buffer = [0; 512];
-    loop {
-        let (length, client) = socket.recv_from(&mut buffer).await.unwrap();
-        for answer in answers(Message::from_vec(&buffer[..length]).unwrap()) {
-            socket.send_to(&answer, client).await.unwrap();
-        }
-    }
+    reply(any, move |question| answers(Message::from_vec(question).unwrap())).await
 }
 
 fn name(text: &str) -> Name {
@@ -77,7 +65,7 @@ async fn the_right_answer_passes() {
         };
         vec![with(question, data).to_vec().unwrap()]
     };
-    for any in ["127.0.0.1:0", "[::1]:0"] {
+    for any in BOTH {
         let address = server(any, records).await;
         for (record, answer) in [
             ("A", Some("10.0.0.8")),
@@ -98,7 +86,7 @@ async fn the_right_answer_passes() {
 
 #[tokio::test]
 async fn a_wrong_answer_is_shown() {
-    let address = server("127.0.0.1:0", |question| {
+    let address = server(V4, |question| {
         let data = match u16::from(question.queries[0].query_type) {
             1 => (1..=6).map(|number| RData::A(A::new(10, 0, 0, number))).collect(),
             5 => vec![],
@@ -129,7 +117,7 @@ async fn a_wrong_answer_is_shown() {
             format!("{address} gave a wrong answer: {reason}")
         );
     }
-    let empty = server("127.0.0.1:0", |question| vec![with(question, vec![]).to_vec().unwrap()]).await;
+    let empty = server(V4, |question| vec![with(question, vec![]).to_vec().unwrap()]).await;
     assert_eq!(
         failure(&target(ask("A", Some("10.0.0.9")), empty)).await,
         format!("{empty} gave a wrong answer: www.example.com has no A, and nothing else came")
@@ -154,7 +142,7 @@ async fn a_response_code_that_is_not_wanted_is_explained() {
         (ResponseCode::NotAuth, "NOTAUTH: it does not serve the zone of www.example.com"),
         (ResponseCode::Unknown(15), "code 15: NOERROR was to come"),
     ] {
-        let address = server("127.0.0.1:0", move |question| vec![coded(question, code)]).await;
+        let address = server(V4, move |question| vec![coded(question, code)]).await;
         let failure = attempt(&target(ask("A", None), address)).await.unwrap_err();
         assert_eq!(failure.fault, Fault::Answer);
         assert_eq!(failure.to_string(), format!("{address} answered {reason}"));
@@ -171,9 +159,9 @@ async fn other_codes_may_be_the_good_ones() {
             answer: None,
         })
     };
-    let address = server("127.0.0.1:0", |question| vec![coded(question, ResponseCode::Refused)]).await;
+    let address = server(V4, |question| vec![coded(question, ResponseCode::Refused)]).await;
     attempt(&target(kind(&["NOERROR", "refused"]), address)).await.unwrap();
-    let address = server("127.0.0.1:0", |question| vec![coded(question, ResponseCode::NoError)]).await;
+    let address = server(V4, |question| vec![coded(question, ResponseCode::NoError)]).await;
     assert_eq!(
         failure(&target(kind(&["NXDOMAIN", "REFUSED"]), address)).await,
         format!("{address} answered NOERROR: NXDOMAIN or REFUSED was to come")
@@ -182,7 +170,7 @@ async fn other_codes_may_be_the_good_ones() {
 
 #[tokio::test]
 async fn what_is_no_answer_to_the_question_is_set_aside() {
-    let address = server("127.0.0.1:0", |question| {
+    let address = server(V4, |question| {
         let mut late = question.clone().into_response();
         late.metadata.id = late.metadata.id.wrapping_add(1);
         let mut other = question.clone().into_response();
@@ -197,9 +185,9 @@ async fn what_is_no_answer_to_the_question_is_set_aside() {
 
 #[tokio::test]
 async fn a_timeout_tells_that_something_else_came() {
-    let silent = server("127.0.0.1:0", |_| vec![]).await;
-    let echo = server("127.0.0.1:0", |question| vec![question.to_vec().unwrap()]).await;
-    let noise = server("127.0.0.1:0", |_| vec![b"hello".to_vec(); 100]).await;
+    let silent = server(V4, |_| vec![]).await;
+    let echo = server(V4, |question| vec![question.to_vec().unwrap()]).await;
+    let noise = server(V4, |_| vec![b"hello".to_vec(); 100]).await;
     for (address, why) in [
         (silent, "it is off or overloaded, or a firewall drops packets"),
         (echo, "what came is a question, not an answer: no DNS server listens there"),
@@ -213,7 +201,7 @@ async fn a_timeout_tells_that_something_else_came() {
 
 #[tokio::test]
 async fn a_broken_answer_fails() {
-    let address = server("127.0.0.1:0", |question| {
+    let address = server(V4, |question| {
         let mut bytes = with(question, vec![RData::A(A::new(10, 0, 0, 7))]).to_vec().unwrap();
         bytes.truncate(bytes.len() - 2);
         vec![bytes]
@@ -229,8 +217,8 @@ async fn a_broken_answer_fails() {
 
 #[tokio::test]
 async fn a_closed_port_refuses() {
-    for any in ["127.0.0.1:0", "[::1]:0"] {
-        let address = UdpSocket::bind(any).await.unwrap().local_addr().unwrap();
+    for any in BOTH {
+        let address = closed(any).await;
         assert_eq!(
             failure(&target(ask("A", None), address)).await,
             format!("refused: nothing listens on UDP {address}")
@@ -241,11 +229,10 @@ async fn a_closed_port_refuses() {
 /// A port on which every answer by UDP is cut short, and its listener by TCP.
 async fn cuts_short(any: &str) -> (TcpListener, SocketAddr) {
     loop {
-        let listener = TcpListener::bind(any).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listener(any).await;
         let Ok(socket) = UdpSocket::bind(address).await else { continue };
-        tokio::spawn(serve(socket, |question| {
-            let mut answer = question.into_response();
+        tokio::spawn(reply_by(socket, |question| {
+            let mut answer = Message::from_vec(question).unwrap().into_response();
             answer.metadata.truncation = true;
             vec![answer.to_vec().unwrap()]
         }));
@@ -267,7 +254,7 @@ fn framed(message: &Message) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_short_comes_by_tcp_in_any_pieces() {
-    for any in ["127.0.0.1:0", "[::1]:0"] {
+    for any in BOTH {
         let (listener, address) = cuts_short(any).await;
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -293,7 +280,7 @@ async fn an_answer_that_is_cut_short_comes_by_tcp_in_any_pieces() {
 
 #[tokio::test]
 async fn faults_by_tcp_are_told_apart() {
-    let (listener, address) = cuts_short("127.0.0.1:0").await;
+    let (listener, address) = cuts_short(V4).await;
     let kind = Arc::new(ask("A", None));
     let once = |timeout| {
         let target = Target {

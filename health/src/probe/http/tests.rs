@@ -1,5 +1,6 @@
 use super::{Attempt, reason, request};
 use crate::kind::{BodyMatch, Http, HttpVersion, Method, Pattern, StatusSet, Tls};
+use crate::probe::sample::server::{V4, listener, serve};
 use crate::probe::sample::{attempt, dialogue, failure, target};
 use crate::probe::tap::Tap;
 use crate::probe::tls::sample::{params, self_signed};
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 fn settings() -> Http {
@@ -34,12 +35,6 @@ fn holding(text: &str) -> Http {
     Http { body: Some(BodyMatch::Contains(text.to_owned())), ..settings() }
 }
 
-async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -50,31 +45,27 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
 
 /// Answers one request with `pieces`, a segment each, and gives the request.
 async fn answering(pieces: &[&str]) -> (SocketAddr, JoinHandle<String>) {
-    let (listener, address) = listener().await;
     let pieces: Vec<String> = pieces.iter().map(|piece| (*piece).to_owned()).collect();
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+    serve(V4, async move |mut stream: TcpStream| {
         let head = read_head(&mut stream).await;
         for piece in pieces {
             stream.write_all(piece.as_bytes()).await.unwrap();
             tokio::task::yield_now().await;
         }
         head
-    });
-    (address, server)
+    })
+    .await
 }
 
 /// Takes one request and goes on as `rest` says.
-async fn going_on<F: Future<Output = ()> + Send + 'static>(
+async fn going_on<T: Send + 'static, F: Future<Output = T> + Send>(
     rest: impl FnOnce(TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
-    let (listener, address) = listener().await;
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+) -> (SocketAddr, JoinHandle<T>) {
+    serve(V4, async move |mut stream: TcpStream| {
         read_head(&mut stream).await;
-        rest(stream).await;
-    });
-    address
+        rest(stream).await
+    })
+    .await
 }
 
 fn probing(settings: Http, address: SocketAddr) -> Target {
@@ -148,7 +139,7 @@ fn the_host_is_the_address_unless_it_is_set() {
 
 #[tokio::test]
 async fn requests_that_cannot_be_sent_are_told() {
-    let (_listener, address) = listener().await;
+    let (_listener, address) = listener(V4).await;
     let header = ("X-Probe".to_owned(), "1\r\nHost: evil".to_owned());
     for settings in [
         Http { path: "/a b".to_owned(), ..settings() },
@@ -173,7 +164,7 @@ async fn good_statuses_pass() {
 async fn a_server_that_sends_a_byte_at_a_time_passes() {
     let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                   2\r\nre\r\n3;x=y\r\nady\r\n0\r\n\r\n";
-    let address = going_on(async move |mut stream| {
+    let (address, _) = going_on(async move |mut stream| {
         stream.set_nodelay(true).unwrap();
         for byte in answer.bytes() {
             stream.write_all(&[byte]).await.unwrap();
@@ -210,17 +201,15 @@ async fn the_body_is_searched_however_it_comes() {
 #[tokio::test]
 async fn a_body_without_end_is_read_up_to_the_limit() {
     for head in ["HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
-        let (listener, address) = listener().await;
-        let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            read_head(&mut stream).await;
+        let (address, server) = going_on(async move |mut stream| {
             stream.write_all(head.as_bytes()).await.unwrap();
             let mut sent = 0_usize;
             while stream.write_all(&[b'x'; 65536]).await.is_ok() {
                 sent += 65536;
             }
             sent
-        });
+        })
+        .await;
         let reason = failure(&probing(holding("ready"), address)).await;
         assert!(
             reason.starts_with(
@@ -368,12 +357,11 @@ async fn tls_on_the_port_is_known() {
         "ADDRESS answered by TLS: this port speaks TLS: use type https"
     );
     let https = Http { tls: Some(Tls::default()), ..settings() };
-    let (listener, address) = listener().await;
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+    let (address, _) = serve(V4, async |mut stream: TcpStream| {
         stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-    });
+    })
+    .await;
     assert_eq!(
         failure(&probing(https, address)).await,
         format!("{address} speaks HTTP without TLS: use type http, or its port for TLS")
@@ -400,7 +388,7 @@ async fn an_early_end_says_where_and_why() {
         reason_of(holding("ready"), "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nread").await,
         "ADDRESS closed the connection before the rest of the body"
     );
-    let address = going_on(async |stream| stream.set_zero_linger().unwrap()).await;
+    let (address, _) = going_on(async |stream| stream.set_zero_linger().unwrap()).await;
     let failure = attempt(&probing(settings(), address)).await.unwrap_err();
     assert_eq!(failure.fault, Fault::Reset);
     assert_eq!(
@@ -415,7 +403,7 @@ async fn an_early_end_says_where_and_why() {
 #[tokio::test]
 async fn headers_without_end_are_cut_off() {
     for line in ["X-Filler: 0123456789\r\n", "0123456789"] {
-        let address = going_on(async move |mut stream| {
+        let (address, _) = going_on(async move |mut stream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nA: ").await;
             while stream.write_all(line.as_bytes()).await.is_ok() {}
         })
@@ -425,7 +413,7 @@ async fn headers_without_end_are_cut_off() {
             format!("{address} sends headers without end: more than 128 of them, or 32 KiB")
         );
     }
-    let address = going_on(async |mut stream| {
+    let (address, _) = going_on(async |mut stream| {
         while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -448,7 +436,7 @@ async fn silence_and_slowness_time_out() {
             "took the connection but was silent: the rest of the body did not come within 200ms",
         ),
     ] {
-        let address = going_on(async move |mut stream| {
+        let (address, _) = going_on(async move |mut stream| {
             stream.write_all(start.as_bytes()).await.unwrap();
             let _ = stream.read_u8().await;
         })
@@ -462,16 +450,15 @@ async fn serve_tls(answer: &'static str, manners: bool) -> SocketAddr {
     async fn leave(mut stream: impl AsyncWrite + Unpin) {
         stream.shutdown().await.unwrap();
     }
-    let (listener, address) = listener().await;
     let acceptor = self_signed(params(&["www.example"])).0;
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+    let (address, _) = serve(V4, async move |stream: TcpStream| {
         let mut stream = acceptor.accept(stream).await.unwrap();
         read_head(&mut stream).await;
         stream.write_all(answer.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         if manners { leave(stream).await } else { leave(stream.into_inner().0).await }
-    });
+    })
+    .await;
     address
 }
 

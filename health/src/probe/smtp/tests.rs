@@ -1,31 +1,17 @@
 use super::*;
 use crate::kind::Verify;
+use crate::probe::sample::server::{BOTH, V4, serve};
 use crate::probe::sample::{attempt, dialogue, failure, target};
 use crate::probe::tls::sample::{params, self_signed};
 use crate::{Kind, Target};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 const NAME: &str = "mail.example";
-
-/// Serves one connection as `then` says. What it returns is what the server saw.
-async fn serve<T: Send + 'static, F: Future<Output = T> + Send>(
-    any: &str,
-    then: impl FnOnce(TcpStream) -> F + Send + 'static,
-) -> (SocketAddr, JoinHandle<T>) {
-    let listener = TcpListener::bind(any).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        then(stream).await
-    });
-    (address, server)
-}
 
 /// A mail server: greets, and answers each command with the next of `answers`, then hangs up. The commands it got.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, answers: &[&str]) -> Vec<String> {
@@ -61,7 +47,7 @@ fn named(verify: Verify) -> Tls {
 
 #[tokio::test]
 async fn a_server_that_talks_passes_and_is_left_by_quit() {
-    for any in ["127.0.0.1:0", "[::1]:0"] {
+    for any in BOTH {
         let (address, server) = serve(any, async |mut stream: TcpStream| {
             converse(
                 &mut stream,
@@ -78,7 +64,7 @@ async fn a_server_that_talks_passes_and_is_left_by_quit() {
 /// RFC 5321, section 4.1.1.10: the client should not close before the reply to QUIT.
 #[tokio::test]
 async fn the_answer_to_quit_is_awaited() {
-    let (address, server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, server) = serve(V4, async |mut stream: TcpStream| {
         converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n"]).await;
         let early = timeout(Duration::from_millis(50), stream.read(&mut [0; 1])).await;
         stream.write_all(b"221 bye\r\n").await.unwrap();
@@ -91,7 +77,7 @@ async fn the_answer_to_quit_is_awaited() {
 
 #[tokio::test]
 async fn a_server_that_turns_connections_away_has_failed_and_is_left_by_quit() {
-    let (address, server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, server) = serve(V4, async |mut stream: TcpStream| {
         converse(&mut stream, &["421 4.3.2 mx All server ports are busy\r\n", "221 bye\r\n"]).await
     })
     .await;
@@ -106,7 +92,7 @@ async fn a_server_that_turns_connections_away_has_failed_and_is_left_by_quit() {
 
 #[tokio::test]
 async fn a_dialogue_may_come_byte_by_byte() {
-    let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, _server) = serve(V4, async |mut stream: TcpStream| {
         stream.set_nodelay(true).unwrap();
         for byte in b"220 mx\r\n250 mx\r\n250 ok\r\n221 bye\r\n" {
             stream.write_all(&[*byte]).await.unwrap();
@@ -126,7 +112,7 @@ async fn a_silent_and_a_slow_server_are_told_apart() {
         ("220 m", "is too slow: the greeting was incomplete after 500ms, 5 bytes"),
         ("220 mx\r\n", "took the connection but was silent: the answer to EHLO did not come within 500ms"),
     ] {
-        let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+        let (address, _server) = serve(V4, async |mut stream: TcpStream| {
             stream.write_all(bytes.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         })
@@ -138,7 +124,7 @@ async fn a_silent_and_a_slow_server_are_told_apart() {
 
 #[tokio::test]
 async fn an_early_end_says_what_was_missing() {
-    let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, _server) = serve(V4, async |mut stream: TcpStream| {
         stream.write_all(b"220 mx\r\n").await.unwrap();
         stream.read_exact(&mut [0; 17]).await.unwrap();
     })
@@ -147,10 +133,10 @@ async fn an_early_end_says_what_was_missing() {
         failure(&plain(address)).await,
         format!("{address} closed the connection before the answer to EHLO")
     );
-    let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, _server) = serve(V4, async |mut stream: TcpStream| {
         stream.write_all(b"220 mx\r\n").await.unwrap();
         stream.read_exact(&mut [0; 17]).await.unwrap();
-        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        stream.set_zero_linger().unwrap();
     })
     .await;
     let reset = attempt(&plain(address)).await.unwrap_err();
@@ -166,8 +152,7 @@ async fn endless_output_ends_the_attempt() {
         (&[0; 64], "this is no SMTP server: it said \"\\x00\\x00\\x00\\x00\""),
     ] {
         let (address, _server) =
-            serve("127.0.0.1:0", async |mut stream: TcpStream| while stream.write_all(line).await.is_ok() {})
-                .await;
+            serve(V4, async |mut stream: TcpStream| while stream.write_all(line).await.is_ok() {}).await;
         let failure = failure(&plain(address)).await;
         assert!(failure.starts_with(words), "{failure}");
     }
@@ -189,14 +174,14 @@ async fn starttls_is_done_when_asked_for() {
         .await
     };
     for verify in [Verify::Off, Verify::File(certificate.path().to_owned())] {
-        let (address, server) = start(acceptor.clone(), "127.0.0.1:0").await;
+        let (address, server) = start(acceptor.clone(), V4).await;
         let passed = attempt(&smtp(address, SmtpSecurity::StartTls(named(verify)))).await.unwrap();
         assert_eq!(passed, Passed::default());
         let (before, after) = server.await.unwrap();
         assert_eq!(before, ["EHLO lb.example\r\n", "STARTTLS\r\n"]);
         assert_eq!(after, ["EHLO lb.example\r\n", "NOOP\r\n", "QUIT\r\n"]);
     }
-    let (address, _server) = start(acceptor, "[::1]:0").await;
+    let (address, _server) = start(acceptor, BOTH[1]).await;
     let distrusted =
         attempt(&smtp(address, SmtpSecurity::StartTls(named(Verify::System)))).await.unwrap_err();
     assert_eq!(distrusted.fault, Fault::Tls);
@@ -208,7 +193,7 @@ async fn tls_may_begin_with_the_first_byte() {
     let mut soon_over = params(&[NAME]);
     soon_over.not_after = rcgen::date_time_ymd(2021, 1, 1);
     let (acceptor, _) = self_signed(soon_over);
-    let (address, server) = serve("127.0.0.1:0", async move |stream: TcpStream| {
+    let (address, server) = serve(V4, async move |stream: TcpStream| {
         let mut stream = acceptor.accept(stream).await.unwrap();
         converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n", "221 bye\r\n"]).await
     })
@@ -220,7 +205,7 @@ async fn tls_may_begin_with_the_first_byte() {
 
 #[tokio::test]
 async fn a_port_without_tls_is_named_when_tls_is_expected() {
-    let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, _server) = serve(V4, async |mut stream: TcpStream| {
         stream.write_all(b"220 mx ESMTP\r\n").await.unwrap();
         while stream.read(&mut [0; 512]).await.is_ok_and(|count| count > 0) {}
     })
@@ -235,7 +220,7 @@ async fn a_port_without_tls_is_named_when_tls_is_expected() {
 
 #[tokio::test]
 async fn the_dialogue_is_kept_line_by_line() {
-    let (address, _server) = serve("127.0.0.1:0", async |mut stream: TcpStream| {
+    let (address, _server) = serve(V4, async |mut stream: TcpStream| {
         converse(&mut stream, &["220 mx\r\n", "250 mx\r\n", "250 ok\r\n", "221 bye\r\n"]).await
     })
     .await;

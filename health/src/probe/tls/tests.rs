@@ -1,5 +1,6 @@
 use super::sample::{Authority, params, self_signed};
 use crate::kind::{Tls, Verify};
+use crate::probe::sample::server::{V4, listener, serve};
 use crate::probe::sample::{attempt, dialogue, failure, target};
 use crate::probe::trace::Trace;
 use crate::probe::{self, Resources};
@@ -9,20 +10,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 const NAME: &str = "mail.example";
 
-async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
 /// A server that does handshakes for as long as the test lasts.
 async fn server(acceptor: TlsAcceptor) -> SocketAddr {
-    let (listener, address) = listener().await;
+    let (listener, address) = listener(V4).await;
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -36,15 +31,14 @@ async fn server(acceptor: TlsAcceptor) -> SocketAddr {
 
 /// A server that reads the hello, says `bytes`, and ends as `reset` says.
 async fn answering(bytes: &'static [u8], reset: bool) -> SocketAddr {
-    let (listener, address) = listener().await;
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+    let (address, _) = serve(V4, async move |mut stream: TcpStream| {
         stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         if reset {
             stream.set_zero_linger().unwrap();
         }
-    });
+    })
+    .await;
     address
 }
 
@@ -292,7 +286,7 @@ async fn a_server_that_ends_the_handshake_is_told_apart() {
 
 #[tokio::test]
 async fn a_server_that_is_silent_or_slow_times_out() {
-    let (listener, address) = listener().await;
+    let (listener, address) = listener(V4).await;
     let timeout = Duration::from_millis(200);
     let target = Target { timeout, ..target(Kind::Tls(Tls::default()), address) };
     assert_eq!(
@@ -317,12 +311,11 @@ async fn a_server_that_is_silent_or_slow_times_out() {
 
 #[tokio::test]
 async fn takes_leave_in_order() {
-    let (listener, address) = listener().await;
     let acceptor = self_signed(params(&[NAME])).0;
-    let server = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+    let (address, server) = serve(V4, async move |stream: TcpStream| {
         acceptor.accept(stream).await.unwrap().read_to_end(&mut Vec::new()).await
-    });
+    })
+    .await;
     attempt(&target(Kind::Tls(Tls::default()), address)).await.unwrap();
     // Without close_notify this would be an error.
     assert_eq!(server.await.unwrap().unwrap(), 0);
