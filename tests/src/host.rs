@@ -158,3 +158,15 @@ impl Host {
         Self::new(crate::farm::SWITCH).run(&format!("ip link set {port} {state}")).map(drop)
     }
 }
+
+/// True if a process with this command line, its words separated by spaces, runs anywhere in the sandbox.
+#[must_use]
+pub fn runs(command: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    // Each word ends with a zero byte.
+    lines.any(|line| {
+        line.strip_suffix(b"\0")
+            .is_some_and(|line| line.split(|byte| *byte == 0).eq(command.split(' ').map(str::as_bytes)))
+    })
+}

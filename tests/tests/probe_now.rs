@@ -153,7 +153,7 @@ fn an_attempt_ends_when_nobody_waits_for_it() {
                 ",
             ),
         )?;
-        let runs = || director.host().run("ps -eo args").is_ok_and(|all| all.contains("/bin/sleep 1000"));
+        let runs = || lab::host::runs("/bin/sleep 1000");
         assert!(!runs(), "it is not due yet");
         let words = director.command_line("probe web exchange1");
         let mut words = words.split(' ');
