@@ -84,7 +84,7 @@ metrics! {
     QUORUM_WEIGHT = Gauge "director_service_quorum_weight" ["service"]
         "Sum of weights that a service needs, its quorum.";
     QUORUM_PRESENT = Gauge "director_service_quorum_present" ["service"]
-        "Sum of the weights of regular servers that are neither down nor drained.";
+        "Sum of the weights of regular servers that are neither down, unknown nor drained.";
     QUORUM_HELD = Gauge "director_service_quorum_held" ["service"] "1 unless the quorum is lost.";
     RATE_LIMITED = Counter "director_service_rate_limited_total" ["service"]
         "Connections refused because their client was over the rate limit; absent without one.";

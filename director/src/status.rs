@@ -221,7 +221,7 @@ pub struct QuorumStatus {
     pub weight: u32,
     /// So much more to gain the quorum, so much less to lose it.
     pub hysteresis: u32,
-    /// What is up: regular servers of all levels that are neither down nor drained.
+    /// What is up: regular servers of all levels that are neither down, unknown nor drained.
     pub present: u32,
     /// The quorum is not lost.
     pub held: bool,
