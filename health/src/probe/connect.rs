@@ -20,6 +20,15 @@ pub(crate) enum Ending {
     Orderly,
 }
 
+/// Who speaks first on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// The probe: the handshake's last packet is held back until it does, which saves one.
+    Probe,
+    /// The server: it does not see the connection before the handshake's last packet, which leaves at once.
+    Server,
+}
+
 /// Connects to `address`. The caller sees to the timeout.
 ///
 /// # Errors
@@ -27,14 +36,14 @@ pub(crate) enum Ending {
 pub(crate) async fn connect(
     address: SocketAddr,
     origin: Origin,
+    opening: Opening,
     ending: Ending,
 ) -> Result<Connection, Failure> {
     let socket = socket(address, origin, Type::STREAM, Protocol::TCP)?;
     if ending == Ending::Reset {
         socket.set_linger(Some(Duration::ZERO)).map_err(|error| local(address, &error))?;
     }
-    // Holds back the handshake's last packet until there is something to say.
-    socket.set_tcp_quickack(false).map_err(|error| local(address, &error))?;
+    socket.set_tcp_quickack(opening == Opening::Server).map_err(|error| local(address, &error))?;
     let socket = TcpSocket::from_std_stream(TcpStream::from(socket));
     socket.connect(address).await.map_err(|error| failure(address, &error))
 }
@@ -129,6 +138,21 @@ fn local(address: SocketAddr, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_server_that_speaks_first_is_told_of_the_connection_at_once() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(any).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let address = listener.local_addr().unwrap();
+            let held_back = connect(address, Origin::default(), Opening::Probe, Ending::Reset).await.unwrap();
+            assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+            drop(held_back);
+            let at_once = connect(address, Origin::default(), Opening::Server, Ending::Reset).await.unwrap();
+            assert_eq!(listener.accept().unwrap().1, at_once.local_addr().unwrap());
+        }
+    }
 
     #[test]
     fn errors_of_the_way_are_told_apart() {

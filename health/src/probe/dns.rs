@@ -6,7 +6,7 @@
 mod answer;
 mod question;
 
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::datagram::Datagrams;
 use super::tap::Tap;
 use super::trace::Trace;
@@ -59,10 +59,11 @@ async fn by_tcp(target: &Target, question: &Question, trace: &Trace) -> Result<M
         "by UDP it answered that the answer is too long for that, but by TCP it cannot be reached: a firewall must \
          let both through",
     );
-    let connection = connect(address, target.origin, Ending::Reset).await.map_err(|failure| {
-        let reason = format!("its answer is too long for UDP, and by TCP there is none: {failure}");
-        Failure::new(failure.fault, reason)
-    })?;
+    let connection =
+        connect(address, target.origin, Opening::Probe, Ending::Reset).await.map_err(|failure| {
+            let reason = format!("its answer is too long for UDP, and by TCP there is none: {failure}");
+            Failure::new(failure.fault, reason)
+        })?;
     let mut stream = Tap::new(connection, trace);
     trace.awaits("the answer by TCP");
     let broke = |error: std::io::Error| trace.broken(address, &error);

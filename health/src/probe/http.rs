@@ -7,7 +7,7 @@ mod reason;
 mod request;
 
 use super::Resources;
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::tap::Tap;
 use super::tls;
 use super::trace::Trace;
@@ -41,7 +41,7 @@ pub(crate) async fn probe(
     let request = request::build(settings, target.address)
         .map_err(|error| Failure::new(Fault::Local, format!("the request cannot be made: {error}")))?;
     let attempt = Attempt { target, settings, trace };
-    let stream = connect(target.address, target.origin, Ending::Reset).await?;
+    let stream = connect(target.address, target.origin, Opening::Probe, Ending::Reset).await?;
     let Some(tls) = &settings.tls else {
         attempt.exchange(&mut Tap::new(stream, trace), request).await?;
         return Ok(Passed::default());

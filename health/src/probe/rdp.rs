@@ -1,6 +1,6 @@
 //! A remote desktop answers an X.224 connection request.
 
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::trace::Trace;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// # Errors
 /// No connection, no answer, or one that means that no client could connect.
 pub(crate) async fn probe(target: &Target, settings: &Rdp, trace: &Trace) -> Result<Passed, Failure> {
-    let stream = connect(target.address, target.origin, Ending::Orderly).await?;
+    let stream = connect(target.address, target.origin, Opening::Probe, Ending::Orderly).await?;
     let mut stream = Tap::new(stream, trace);
     let broken = |error| trace.broken(target.address, &error);
     trace.awaits("the answer to the connection request");

@@ -1,7 +1,7 @@
 //! A mail server greets and talks.
 
 use super::Resources;
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::tls::{broken, handshake};
@@ -26,7 +26,11 @@ pub(crate) async fn probe(
     trace: &Trace,
 ) -> Result<Passed, Failure> {
     let mut talk = Talk { dialogue: Dialogue::new(settings), target, trace };
-    let stream = connect(target.address, target.origin, Ending::Orderly).await?;
+    let opening = match settings.security {
+        SmtpSecurity::Implicit(_) => Opening::Probe,
+        SmtpSecurity::Plain | SmtpSecurity::StartTls(_) => Opening::Server,
+    };
+    let stream = connect(target.address, target.origin, opening, Ending::Orderly).await?;
     let (stream, tls, hello) = if let SmtpSecurity::Implicit(tls) = &settings.security {
         (stream, tls, Vec::new())
     } else {

@@ -4,7 +4,7 @@
 //! server's kernel never hands the connection to the application: nothing is accepted, logged or kept there,
 //! however often it is probed.
 
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::trace::Trace;
 use crate::{Failure, Passed, Target};
 
@@ -13,7 +13,7 @@ use crate::{Failure, Passed, Target};
 /// # Errors
 /// No connection was made, for the reason given.
 pub(crate) async fn probe(target: &Target, trace: &Trace) -> Result<Passed, Failure> {
-    let _closed_by_drop = connect(target.address, target.origin, Ending::Reset).await?;
+    let _closed_by_drop = connect(target.address, target.origin, Opening::Probe, Ending::Reset).await?;
     trace.note(|| format!("connected to {}", target.address));
     Ok(Passed::default())
 }

@@ -7,7 +7,7 @@ mod trust;
 mod verifier;
 
 use super::Resources;
-use super::connect::{Ending, connect};
+use super::connect::{Ending, Opening, connect};
 use super::farewell::{Words, farewell};
 use super::tap::Tap;
 use super::trace::Trace;
@@ -47,7 +47,7 @@ pub(crate) async fn probe(
     resources: &Resources,
     trace: &Trace,
 ) -> Result<Passed, Failure> {
-    let stream = connect(target.address, target.origin, Ending::Orderly).await?;
+    let stream = connect(target.address, target.origin, Opening::Probe, Ending::Orderly).await?;
     let mut secured = handshake(stream, settings, target, resources, trace).await?;
     farewell(&mut secured.stream, Words::None, target, trace).await;
     Ok(Passed { note: secured.note, weight: None })
