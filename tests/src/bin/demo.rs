@@ -2,9 +2,10 @@
 #![expect(clippy::print_stdout, reason = "it tells a story")]
 
 use lab::farm::{EXCHANGE_PORTS, VIP};
+use lab::server::{RDP_PORT, TCP_PORTS, UDP_PORTS};
 use lab::{Director, Hold, Lab, Load, Server, Tally, Target, eventually, sandbox};
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         story.step("Stickiness: one client, ports 25, 80 and 443", Story::stick)?;
         story.step("Patching exchange1: weight 0, and back to 1, while transfers run", Story::patch)?;
         story.step("exchange1 dies, and is repaired", Story::die)?;
+        story.step("exchange1 hangs: its ports open, and nobody is at home", Story::hang)?;
         story.step(
             "A new configuration under load: exchange1 gets three times exchange2's share",
             Story::reload,
@@ -201,12 +203,37 @@ impl Story {
             "nobody notices that it is missing",
         )?;
 
-        self.servers.insert(0, Server::start(&self.lab.servers()[0])?);
-        self.wait_for_state("up")?;
+        self.repair()?;
         let (hold, load) = self.traffic()?;
         let phase = self.watch("exchange1 is repaired and back by itself", &load)?;
         expect(phase.by("exchange1") > 0, "exchange1 gets connections again")?;
         self.nothing_failed(hold, [load])
+    }
+
+    fn hang(&mut self) -> Outcome {
+        self.servers.remove(0).stop();
+        let host = &self.lab.servers()[0];
+        let others: Vec<u16> = TCP_PORTS.into_iter().filter(|port| *port != RDP_PORT).collect();
+        let hung = Server::start_on(host, &others, &UDP_PORTS)?;
+        // The kernel opens connections for it that it never accepts.
+        let silent = host.enter(|| TcpListener::bind(("::", RDP_PORT)))??;
+        self.wait_for_state("down")?;
+        let server = self.director.server("exchange", "exchange1")?;
+        println!("   {}", server["reason"].as_str().unwrap_or_default());
+        println!("   The same in detail (director probe exchange exchange1):");
+        // It would not be up: an exit status of 1.
+        let dialogue = self.director.try_cli(&["probe", "exchange", "exchange1"])?;
+        for line in String::from_utf8_lossy(&dialogue.stdout).lines() {
+            println!("     {line}");
+        }
+        expect(dialogue.status.code() == Some(1), "a probe by hand comes to the same verdict")?;
+        let load = self.new_load()?;
+        let phase = self.watch("exchange1 is out, though it takes connections", &load)?;
+        expect(phase.by("exchange1") == 0 && load.stop()?.failed() == 0, "nobody is sent there")?;
+
+        drop(silent);
+        drop(hung);
+        self.repair()
     }
 
     fn reload(&mut self) -> Outcome {
@@ -309,6 +336,12 @@ impl Story {
         self.made += made;
         println!("   in all: {made} connections made, {failed} failed");
         expect(failed == 0, "no connection fails")
+    }
+
+    /// Starts exchange1 as it should be, and waits for the director to see it.
+    fn repair(&mut self) -> Outcome {
+        self.servers.insert(0, Server::start(&self.lab.servers()[0])?);
+        Ok(self.wait_for_state("up")?)
     }
 
     fn wait_for_state(&self, state: &str) -> lab::Result<()> {
