@@ -20,6 +20,9 @@ const RUN: &str = "/run/director";
 /// Longest time to start or to stop.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Longest time until probes have found out how a server is.
+const VERDICT: Duration = Duration::from_secs(20);
+
 /// A director on a host: its configuration, its state and, while it runs, its process.
 #[derive(Debug)]
 pub struct Director {
@@ -164,6 +167,34 @@ impl Director {
         find(&status["services"], service).and_then(|service| find(&service["servers"], server)).ok_or_else(
             || Error::Answer { question: format!("{service}/{server}"), answer: status.to_string() },
         )
+    }
+
+    /// Waits until a server of a service is up.
+    ///
+    /// # Errors
+    /// It is not in time; the error says how it is.
+    pub fn comes_up(&self, service: &str, server: &str) -> Result<()> {
+        self.becomes(service, server, "up", "")
+    }
+
+    /// Waits until a server of a service is down for a reason with these words.
+    ///
+    /// # Errors
+    /// It is not in time; the error says how it is.
+    pub fn goes_down(&self, service: &str, server: &str, words: &str) -> Result<()> {
+        self.becomes(service, server, "down", words)
+    }
+
+    fn becomes(&self, service: &str, server: &str, state: &str, words: &str) -> Result<()> {
+        let mut last = String::new();
+        let outcome = eventually(VERDICT, "", || {
+            let found = self.server(service, server).unwrap_or_default();
+            let reason = found["reason"].as_str().unwrap_or_default();
+            last = format!("{}: {reason}", found["state"]);
+            found["state"] == state && reason.contains(words)
+        });
+        let late = || format!("{service}/{server} is {state}: {words}; it is {last}");
+        outcome.map_err(|_| Error::Late { limit: VERDICT, what: late() })
     }
 
     /// The configuration file's text.

@@ -1,12 +1,9 @@
 //! DNS probes on dnsmasq.
 
-use lab::{Director, Family, Host, Lab, Need, Outcome, Program, eventually};
+use lab::{Family, Host, Lab, Need, Outcome, Program};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 const DNSMASQ: &[Need] = &[Need::Program("dnsmasq", "dnsmasq-base")];
 
@@ -49,17 +46,6 @@ fn services(family: Family, probes: &[(&str, &str)]) -> String {
     text + &services
 }
 
-/// Waits until the server is up for `service`, or down for that reason.
-fn becomes(director: &Director, service: &str, reason: Option<&str>) -> lab::Result<()> {
-    let what = format!("{service}: {}", reason.unwrap_or("up"));
-    eventually(LIMIT, &what, || {
-        director.server(service, "names1").is_ok_and(|server| match reason {
-            None => server["state"] == "up",
-            Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
-        })
-    })
-}
-
 fn verdicts_follow_the_answers(family: Family) -> Outcome {
     let lab = Lab::new(&["names1"])?;
     let host = &lab.servers()[0];
@@ -90,15 +76,18 @@ fn verdicts_follow_the_answers(family: Family) -> Outcome {
     let probes: Vec<_> = cases.iter().map(|(name, settings, _)| (*name, *settings)).collect();
     let director = lab.start_director("lb1", &lab.configuration(&services(family, &probes)))?;
     for (name, _, reason) in cases {
-        becomes(&director, name, reason)?;
+        match reason {
+            None => director.comes_up(name, "names1")?,
+            Some(reason) => director.goes_down(name, "names1", reason)?,
+        }
     }
 
     drop(server);
     let refused =
         format!("refused: nothing listens on UDP {}", family.choose("10.0.1.1:53", "[fd00:2::1]:53"));
-    becomes(&director, "right", Some(&refused))?;
+    director.goes_down("right", "names1", &refused)?;
     let _server = dnsmasq(host)?;
-    becomes(&director, "right", None)?;
+    director.comes_up("right", "names1")?;
     Ok(())
 }
 
@@ -108,21 +97,21 @@ fn an_answer_too_long_for_udp_needs_tcp(family: Family) -> Outcome {
     let _server = dnsmasq(host)?;
     let probes = [("long", "query: long.example.com, record: TXT"), ("short", "query: www.example.com")];
     let director = lab.start_director("lb1", &lab.configuration(&services(family, &probes)))?;
-    becomes(&director, "long", None)?;
+    director.comes_up("long", "names1")?;
 
     host.run("nft add table inet firewall")?;
     host.run("nft add chain inet firewall input { type filter hook input priority 0 ; }")?;
     host.run("nft add rule inet firewall input tcp dport 53 reject with tcp reset")?;
-    becomes(
-        &director,
+    director.goes_down(
         "long",
-        Some("its answer is too long for UDP, and by TCP there is none: connection refused"),
+        "names1",
+        "its answer is too long for UDP, and by TCP there is none: connection refused",
     )?;
     host.run("nft flush chain inet firewall input")?;
-    becomes(&director, "long", None)?;
+    director.comes_up("long", "names1")?;
     host.run("nft add rule inet firewall input tcp dport 53 drop")?;
-    becomes(&director, "long", Some("by TCP it cannot be reached: a firewall must let both through"))?;
-    becomes(&director, "short", None)?;
+    director.goes_down("long", "names1", "by TCP it cannot be reached: a firewall must let both through")?;
+    director.comes_up("short", "names1")?;
     Ok(())
 }
 

@@ -3,11 +3,8 @@
 mod cases;
 
 use cases::{case, come_true};
-use lab::{Authority, Director, Host, Lab, Need, Program, eventually};
+use lab::{Authority, Director, Host, Lab, Need, Program};
 use std::fs;
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 const NGINX: &[Need] = &[Need::Program("nginx", "nginx"), Need::Program("openssl", "openssl")];
 
@@ -160,15 +157,6 @@ fn leaves_nothing_behind(director: &Director) -> lab::Result<()> {
     Ok(())
 }
 
-fn becomes(director: &Director, service: &str, words: Option<&str>) -> lab::Result<()> {
-    eventually(LIMIT, &format!("{service}: {}", words.unwrap_or("up")), || {
-        director.server(service, "exchange1").is_ok_and(|server| match words {
-            None => server["state"] == "up",
-            Some(words) => server["state"] == "down" && server["reason"].to_string().contains(words),
-        })
-    })
-}
-
 /// Two sites on one port: one probe sees one of them, so it takes two to know that the server is well.
 #[test]
 fn both_names_of_a_server_are_probed() {
@@ -196,18 +184,18 @@ fn both_names_of_a_server_are_probed() {
                 "
             )),
         )?;
-        becomes(&director, "sites", None)?;
-        becomes(&director, "either", None)?;
+        director.comes_up("sites", "exchange1")?;
+        director.comes_up("either", "exchange1")?;
         drop(running);
-        becomes(&director, "either", Some("connection refused"))?;
+        director.goes_down("either", "exchange1", "connection refused")?;
 
         let running = nginx(host, &site("ntrip.lab"))?;
-        becomes(&director, "sites", Some("the server does not know the host www.lab"))?;
-        becomes(&director, "either", None)?;
+        director.goes_down("sites", "exchange1", "the server does not know the host www.lab")?;
+        director.comes_up("either", "exchange1")?;
         drop(running);
 
         let _running = nginx(host, &both)?;
-        becomes(&director, "sites", None)?;
+        director.comes_up("sites", "exchange1")?;
         Ok(())
     });
 }

@@ -1,9 +1,6 @@
 //! ICMP probes: of hosts that answer, that are off, and behind packet filters.
 
-use lab::{Director, Family, Host, Lab, Outcome, eventually};
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
+use lab::{Family, Host, Lab, Outcome};
 
 /// Groups that may use ping sockets: none.
 const RAW_SOCKETS: &str = "1 0";
@@ -32,17 +29,6 @@ fn services(family: Family) -> String {
     )
 }
 
-/// Waits until the server is up for `service`, or down for that reason.
-fn becomes(director: &Director, service: &str, reason: Option<&str>) -> lab::Result<()> {
-    let what = format!("{service}: {}", reason.unwrap_or("up"));
-    eventually(LIMIT, &what, || {
-        director.server(service, "host1").is_ok_and(|server| match reason {
-            None => server["state"] == "up",
-            Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
-        })
-    })
-}
-
 /// Has echo requests at a hook of the host meet one rule.
 fn filter(host: &Host, hook: &str, family: Family, rule: &str) -> lab::Result<()> {
     let echo = family.choose("icmp type echo-request", "icmpv6 type echo-request");
@@ -67,7 +53,7 @@ fn verdicts(family: Family, groups: &str) -> Outcome {
     let (server, own) = (&lab.servers()[0], &lab.directors()[0]);
     let director = lab.start_director("lb1", &lab.configuration(&services(family)))?;
     for service in ["plain", "marked", "sourced"] {
-        becomes(&director, service, None)?;
+        director.comes_up(service, "host1")?;
     }
     let address = family.choose("10.0.1.1", "fd00:2::1");
     let silent = format!("no answer from {address} within 300ms: it is off or overloaded");
@@ -75,21 +61,21 @@ fn verdicts(family: Family, groups: &str) -> Outcome {
 
     let other = family.choose("ip saddr != 10.0.1.99 drop", "ip6 saddr != fd00:2::99 drop");
     filter(server, "input", family, other)?;
-    becomes(&director, "plain", Some(&silent))?;
-    becomes(&director, "sourced", None)?;
+    director.goes_down("plain", "host1", &silent)?;
+    director.comes_up("sourced", "host1")?;
 
     filter(server, "input", family, "reject with icmpx type admin-prohibited")?;
     let says = format!("{forbidden} (says {address})");
-    becomes(&director, "plain", Some(&says))?;
-    becomes(&director, "sourced", Some(&says))?;
+    director.goes_down("plain", "host1", &says)?;
+    director.goes_down("sourced", "host1", &says)?;
 
     server.run("nft delete table inet firewall")?;
-    becomes(&director, "plain", None)?;
+    director.comes_up("plain", "host1")?;
     filter(own, "output", family, "meta mark != 0x50 drop")?;
     // Ping sockets of IPv6 keep to themselves what their own host drops.
     let dropped = if (family, groups) == (Family::V6, PING_SOCKETS) { &silent } else { &forbidden };
-    becomes(&director, "plain", Some(dropped))?;
-    becomes(&director, "marked", None)?;
+    director.goes_down("plain", "host1", dropped)?;
+    director.comes_up("marked", "host1")?;
     Ok(())
 }
 
@@ -109,7 +95,7 @@ fn off(family: Family, groups: &str) -> Outcome {
     let patient = services(family).replace("300ms", "5s");
     let director = lab.start_director("lb1", &lab.configuration(&patient))?;
     let address = family.choose("10.0.1.1", "fd00:2::1");
-    becomes(&director, "plain", Some(&format!("host {address} cannot be reached: it is off")))?;
+    director.goes_down("plain", "host1", &format!("host {address} cannot be reached: it is off"))?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Probes of remote desktops, on xrdp.
 
-use lab::{Director, Host, Lab, Need, eventually};
+use lab::{Host, Lab, Need, eventually};
 use std::error::Error;
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
@@ -62,17 +62,6 @@ impl Drop for Xrdp {
     }
 }
 
-/// Waits until the server is up for `service`, or down for a reason with these words.
-fn becomes(director: &Director, service: &str, words: Option<&str>) -> lab::Result<()> {
-    let what = format!("{service}: {}", words.unwrap_or("up"));
-    eventually(LIMIT, &what, || {
-        director.server(service, "desktop1").is_ok_and(|server| match words {
-            None => server["state"] == "up",
-            Some(words) => server["state"] == "down" && server["reason"].to_string().contains(words),
-        })
-    })
-}
-
 #[test]
 fn a_desktop_is_up_if_clients_can_negotiate_with_it() {
     lab::test_with(XRDP, || {
@@ -80,22 +69,22 @@ fn a_desktop_is_up_if_clients_can_negotiate_with_it() {
         let host = &lab.servers()[0];
         let xrdp = Xrdp::start(host, "negotiate", true)?;
         let director = lab.start_director("lb1", &lab.configuration(SERVICES))?;
-        becomes(&director, "desktops", None)?;
-        becomes(&director, "safe-desktops", None)?;
+        director.comes_up("desktops", "desktop1")?;
+        director.comes_up("safe-desktops", "desktop1")?;
         drop(xrdp);
-        becomes(&director, "desktops", Some("connection refused"))?;
+        director.goes_down("desktops", "desktop1", "connection refused")?;
 
         let xrdp = Xrdp::start(host, "rdp", true)?;
-        becomes(&director, "safe-desktops", Some("declines TLS and CredSSP"))?;
-        becomes(&director, "desktops", None)?;
+        director.goes_down("safe-desktops", "desktop1", "declines TLS and CredSSP")?;
+        director.comes_up("desktops", "desktop1")?;
         let noted =
             || director.server("desktops", "desktop1").map(|server| server["probes"][0]["note"].to_string());
         eventually(LIMIT, "a note", || noted().is_ok_and(|note| note.contains("declines TLS and CredSSP")))?;
         drop(xrdp);
 
         let _xrdp = Xrdp::start(host, "tls", false)?;
-        becomes(&director, "desktops", Some("the server has no certificate"))?;
-        becomes(&director, "safe-desktops", Some("the server has no certificate"))?;
+        director.goes_down("desktops", "desktop1", "the server has no certificate")?;
+        director.goes_down("safe-desktops", "desktop1", "the server has no certificate")?;
         Ok(())
     });
 }

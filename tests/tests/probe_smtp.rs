@@ -1,12 +1,9 @@
 //! Probes of mail servers, on Postfix.
 
-use lab::{Director, Host, Lab, Need, eventually};
+use lab::{Director, Host, Lab, Need};
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 const POSTFIX: &[Need] = &[Need::Users("postfix", "postfix"), Need::Program("openssl", "openssl")];
 
@@ -85,17 +82,6 @@ fn configuration(lab: &Lab, probes: &[(&str, &str)]) -> String {
     lab.configuration(&text)
 }
 
-/// Waits until the server is up for `service`, or down for a reason with these words.
-fn becomes(director: &Director, service: &str, words: Option<&str>) -> lab::Result<()> {
-    let what = format!("{service}: {}", words.unwrap_or("up"));
-    eventually(LIMIT, &what, || {
-        director.server(service, "mail1").is_ok_and(|server| match words {
-            None => server["state"] == "up",
-            Some(words) => server["state"] == "down" && server["reason"].to_string().contains(words),
-        })
-    })
-}
-
 /// Connections from the director's host to the server, which say nothing.
 fn connections(director: &Director, count: usize) -> Result<Vec<TcpStream>, Box<dyn std::error::Error>> {
     (0..count).map(|_| Ok(director.host().enter(|| TcpStream::connect("10.0.1.1:25"))??)).collect()
@@ -132,22 +118,25 @@ fn each_port_is_spoken_to_as_it_wants() {
             ("untrusted", Some("its certificate is self-signed")),
             (
                 "tls-on-25",
-                Some("speaks no TLS: it answered the TLS hello with \\\"220 mail.example ESMTP Postfix"),
+                Some("speaks no TLS: it answered the TLS hello with \"220 mail.example ESMTP Postfix"),
             ),
             ("plain-on-465", Some("was silent: the greeting did not come within 500ms (it may wait for TLS")),
         ] {
-            becomes(&director, service, words)?;
+            match words {
+                None => director.comes_up(service, "mail1")?,
+                Some(words) => director.goes_down(service, "mail1", words)?,
+            }
         }
         postfix.stop()?;
-        becomes(&director, "plain", Some("connection refused"))?;
+        director.goes_down("plain", "mail1", "connection refused")?;
         let log = fs::read_to_string(host.directory()?.join("postfix.log"))?;
         for session in ["ehlo=1 noop=1 quit=1", "ehlo=2 starttls=1 noop=1 quit=1"] {
             assert!(log.contains(session), "{session} in {log}");
         }
 
         let _postfix = Postfix::start(host, "smtpd_tls_security_level = none\n")?;
-        becomes(&director, "plain", None)?;
-        becomes(&director, "starttls", Some("the server does not offer STARTTLS"))?;
+        director.comes_up("plain", "mail1")?;
+        director.goes_down("starttls", "mail1", "the server does not offer STARTTLS")?;
         Ok(())
     });
 }
@@ -159,29 +148,29 @@ fn a_server_that_turns_connections_away_is_down_until_it_takes_them_again() {
         let host = &lab.servers()[0];
         let postfix = Postfix::start(host, "smtpd_client_connection_count_limit = 3\n")?;
         let director = lab.start_director("lb1", &configuration(&lab, &[("mail", "port: 25")]))?;
-        becomes(&director, "mail", None)?;
+        director.comes_up("mail", "mail1")?;
         let busy = connections(&director, 3)?;
         let words = "the server turns connections away: \
                      421 4.7.0 mail.example Error: too many connections from 10.0.1.33";
-        becomes(&director, "mail", Some(words))?;
+        director.goes_down("mail", "mail1", words)?;
         drop(busy);
-        becomes(&director, "mail", None)?;
+        director.comes_up("mail", "mail1")?;
         postfix.stop()?;
-        becomes(&director, "mail", Some("connection refused"))?;
+        director.goes_down("mail", "mail1", "connection refused")?;
 
         let postfix = Postfix::start(host, "default_process_limit = 1\n")?;
-        becomes(&director, "mail", None)?;
+        director.comes_up("mail", "mail1")?;
         let busy = connections(&director, 1)?;
-        becomes(&director, "mail", Some("was silent: the greeting did not come within 500ms"))?;
+        director.goes_down("mail", "mail1", "was silent: the greeting did not come within 500ms")?;
         drop(busy);
-        becomes(&director, "mail", None)?;
+        director.comes_up("mail", "mail1")?;
         postfix.stop()?;
 
         let _postfix = Postfix::start(
             host,
             "smtpd_delay_reject = no\nsmtpd_client_restrictions = reject\naccess_map_reject_code = 554\n",
         )?;
-        becomes(&director, "mail", Some("the server refuses to serve the director: 554 5.7.1"))?;
+        director.goes_down("mail", "mail1", "the server refuses to serve the director: 554 5.7.1")?;
         Ok(())
     });
 }

@@ -1,9 +1,6 @@
 //! UDP probes on servers that reply, refuse, say something else and fall silent.
 
-use lab::{Director, Family, Host, Lab, Outcome, Server, eventually};
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
+use lab::{Family, Host, Lab, Outcome, Server};
 
 /// Services of exchange1, whose UDP port 53 greets with its name.
 fn services(family: Family) -> String {
@@ -27,17 +24,6 @@ fn services(family: Family) -> String {
     )
 }
 
-/// Waits until the server is up for `service`, or down for that reason.
-fn becomes(director: &Director, service: &str, reason: Option<&str>) -> lab::Result<()> {
-    let what = format!("{service}: {}", reason.unwrap_or("up"));
-    eventually(LIMIT, &what, || {
-        director.server(service, "exchange1").is_ok_and(|server| match reason {
-            None => server["state"] == "up",
-            Some(reason) => server["state"] == "down" && server["reason"].to_string().contains(reason),
-        })
-    })
-}
-
 /// Lets datagrams to the host fall on the floor.
 fn deafen(host: &Host) -> lab::Result<()> {
     host.run("nft add table inet firewall")?;
@@ -51,23 +37,27 @@ fn verdicts_follow_what_comes_back(family: Family) -> Outcome {
     let server = Server::start(host)?;
     let director = lab.start_director("lb1", &lab.configuration(&services(family)))?;
     for service in ["any", "prefix", "optional"] {
-        becomes(&director, service, None)?;
+        director.comes_up(service, "exchange1")?;
     }
-    becomes(&director, "other", Some(r#"which does not begin with \"welcome\""#))?;
+    director.goes_down("other", "exchange1", r#"which does not begin with "welcome""#)?;
 
     server.stop();
     let refused =
         format!("refused: nothing listens on UDP {}", family.choose("10.0.1.1:53", "[fd00:2::1]:53"));
-    becomes(&director, "any", Some(&refused))?;
-    becomes(&director, "optional", Some(&refused))?;
+    director.goes_down("any", "exchange1", &refused)?;
+    director.goes_down("optional", "exchange1", &refused)?;
 
     deafen(host)?;
-    becomes(&director, "any", Some("within 300ms: it is off or overloaded, or a firewall drops packets"))?;
-    becomes(&director, "optional", None)?;
+    director.goes_down(
+        "any",
+        "exchange1",
+        "within 300ms: it is off or overloaded, or a firewall drops packets",
+    )?;
+    director.comes_up("optional", "exchange1")?;
 
     host.run("nft flush ruleset")?;
     let _server = Server::start(host)?;
-    becomes(&director, "prefix", None)?;
+    director.comes_up("prefix", "exchange1")?;
     Ok(())
 }
 
@@ -78,8 +68,8 @@ fn a_host_that_is_off_is_told_apart_from_one_that_is_silent(family: Family) -> O
     let patient = services(family).replace("300ms", "5s");
     let director = lab.start_director("lb1", &lab.configuration(&patient))?;
     let host = family.choose("10.0.1.1", "fd00:2::1");
-    becomes(&director, "any", Some(&format!("host {host} cannot be reached: it is off")))?;
-    becomes(&director, "optional", Some(&format!("host {host} cannot be reached: it is off")))?;
+    director.goes_down("any", "exchange1", &format!("host {host} cannot be reached: it is off"))?;
+    director.goes_down("optional", "exchange1", &format!("host {host} cannot be reached: it is off"))?;
     Ok(())
 }
 

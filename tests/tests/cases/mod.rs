@@ -1,10 +1,7 @@
 //! Many probes of one server, and what comes of each.
 
-use lab::{Director, Lab, eventually};
+use lab::{Director, Lab};
 use std::fmt::Write as _;
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// A probe of exchange1, and what it should say.
 pub(crate) struct Case {
@@ -39,14 +36,10 @@ fn services(cases: &[Case]) -> String {
 pub(crate) fn come_true(lab: &Lab, cases: &[Case]) -> lab::Result<Director> {
     let director = lab.start_director("lb1", &lab.configuration(&services(cases)))?;
     for Case { name, reason, .. } in cases {
-        let state = if reason.is_empty() { "up" } else { "down" };
-        let mut last = String::new();
-        let outcome = eventually(LIMIT, &format!("{name} is {state}: {reason}"), || {
-            let server = director.server(name, "exchange1").unwrap_or_default();
-            last = format!("{} {}", server["state"], server["reason"]);
-            server["state"] == state && server["reason"].as_str().is_some_and(|it| it.contains(reason))
-        });
-        assert!(outcome.is_ok(), "{outcome:?}, but {last}");
+        match *reason {
+            "" => director.comes_up(name, "exchange1")?,
+            reason => director.goes_down(name, "exchange1", reason)?,
+        }
     }
     Ok(director)
 }
