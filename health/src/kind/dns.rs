@@ -168,6 +168,7 @@ fn fields(text: &str, form: &str, last: usize, names: &[usize]) -> Result<String
     let mut normal = Vec::with_capacity(words.len());
     for (place, word) in words.into_iter().enumerate() {
         normal.push(if names.contains(&place) {
+            labels(word)?;
             host(word)
         } else {
             digits::<u32>(word).ok_or_else(wrong)?.to_string()
