@@ -43,16 +43,17 @@ pub async fn attempt(target: &Target, resources: &Resources, trace: &Trace) -> O
     Outcome { result, latency: end.saturating_duration_since(start) }
 }
 
+/// What a connection takes is small, and attempts are moved about when they start: all else is in a box of its own.
 async fn probe(target: &Target, resources: &Resources, trace: &Trace) -> Result<Passed, Failure> {
     match &*target.kind {
         Kind::Tcp => tcp::probe(target, trace).await,
-        Kind::Tls(tls) => tls::probe(target, tls, resources, trace).await,
-        Kind::Dns(dns) => dns::probe(target, dns, trace).await,
-        Kind::Icmp => icmp::probe(target, trace).await,
-        Kind::Udp(udp) => udp::probe(target, udp, trace).await,
-        Kind::Rdp(settings) => rdp::probe(target, settings, trace).await,
-        Kind::Smtp(settings) => smtp::probe(target, settings, resources, trace).await,
-        Kind::Http(settings) => http::probe(target, settings, resources, trace).await,
-        Kind::Exec(settings) => exec::probe(target, settings, &resources.programs, trace).await,
+        Kind::Tls(tls) => Box::pin(tls::probe(target, tls, resources, trace)).await,
+        Kind::Dns(dns) => Box::pin(dns::probe(target, dns, trace)).await,
+        Kind::Icmp => Box::pin(icmp::probe(target, trace)).await,
+        Kind::Udp(udp) => Box::pin(udp::probe(target, udp, trace)).await,
+        Kind::Rdp(settings) => Box::pin(rdp::probe(target, settings, trace)).await,
+        Kind::Smtp(settings) => Box::pin(smtp::probe(target, settings, resources, trace)).await,
+        Kind::Http(settings) => Box::pin(http::probe(target, settings, resources, trace)).await,
+        Kind::Exec(settings) => Box::pin(exec::probe(target, settings, &resources.programs, trace)).await,
     }
 }

@@ -66,14 +66,17 @@ pub fn spawn(
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let thread = thread::Builder::new().name("probes".to_owned());
     let (goes_on, ended) = oneshot::channel();
+    let all = async move {
+        tokio::select! {
+            () = prober.run(targets) => {}
+            _ = ended => {}
+        }
+        prober.under_way.shutdown().await;
+    };
     let thread = thread.spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = prober.run(targets) => {}
-                _ = ended => {}
-            }
-            prober.under_way.shutdown().await;
-        });
+        // As a task among the attempts: to wake the future that a runtime was entered with takes a system call each
+        // time. If it panics, that was reported as such.
+        let _ = runtime.block_on(async { tokio::spawn(all).await });
         // What waits for programs that were killed returns.
         runtime.shutdown_timeout(LAST_WAIT);
     })?;
@@ -90,6 +93,9 @@ impl Drop for Probing {
 
 /// A program that was killed is gone by then, unless a broken disk holds it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Attempts start at most so late, together with others that are due: to wake up costs as much as some attempts.
+const GRAIN: Duration = Duration::from_millis(5);
 
 /// From one publication to the next: copying the map takes about a tenth of it if there are 20,000 targets.
 const GAP: Duration = Duration::from_millis(10);
@@ -144,6 +150,7 @@ where
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         targets.mark_changed();
+        let began = Instant::now();
         loop {
             let now = Instant::now();
             while let Some(id) = self.schedule.start(now.into_std()) {
@@ -154,6 +161,7 @@ where
             }
             let due = self.schedule.wakeup().map(Instant::from_std);
             let wakeup = due.into_iter().chain(self.urgent.then_some(self.quiet_until)).min();
+            let wakeup = wakeup.map(|wakeup| on_the_grain(wakeup, began));
             tokio::select! {
                 changed = targets.changed() => {
                     if changed.is_err() {
@@ -278,6 +286,14 @@ impl Watched {
     fn new(target: &Target, now: std::time::Instant) -> Self {
         Self { monitor: Monitor::new(target.policy, now), attempt: None, stale: false }
     }
+}
+
+/// The next moment that is a whole number of grains from `began`.
+fn on_the_grain(moment: Instant, began: Instant) -> Instant {
+    let grain = GRAIN.as_nanos();
+    let late = moment.saturating_duration_since(began).as_nanos() % grain;
+    let wait = if late == 0 { 0 } else { grain - late };
+    moment + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
 }
 
 /// True if an attempt on one says as much about the other.
