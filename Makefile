@@ -53,8 +53,8 @@ fmt: ## Format the code
 doc: ## Make the code's documentation: target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items $(WORKSPACE)
 
-bench: ## Measure loading, changing, memory and connections in network namespaces (ten minutes)
-	@tests/deps.sh
+bench: ## Measure loading, changing, memory, connections and probes in network namespaces (twelve minutes)
+	@tests/deps.sh build test bench
 	$(CARGO) build --release --bin director --bin bench $(CARGO_FLAGS)
 	@$(CARGO) run --quiet --release --bin bench $(CARGO_FLAGS)
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need from Debian's packages, as far as it is missing.
 #
-#   tests/deps.sh [build] [test]      default: both
+#   tests/deps.sh [build] [test] [bench]      default: build and test
 #
 # Nothing is fetched and nobody is asked while all is there. Without the right to install, the missing packages are
 # named and the exit status is 1. None of the packages starts a service, now or when the machine starts.
@@ -51,6 +51,11 @@ test_needs() {
     program xrdp xrdp
     # A machine has one mail server, and keeps the one that it has.
     command -v sendmail >/dev/null 2>&1 || program postfix postfix
+}
+
+bench_needs() {
+    # To compare with.
+    program haproxy haproxy
 }
 
 install() {
@@ -110,7 +115,8 @@ for part in "$@"; do
     case $part in
         build) build_needs ;;
         test) test_needs ;;
-        *) echo "usage: tests/deps.sh [build] [test]" >&2 && exit 2 ;;
+        bench) bench_needs ;;
+        *) echo "usage: tests/deps.sh [build] [test] [bench]" >&2 && exit 2 ;;
     esac
 done
 [ -z "$missing" ] || install

@@ -110,7 +110,7 @@ impl Raw {
     /// # Errors
     /// None comes within five seconds.
     pub fn segment(&self) -> Result<(IpAddr, Segment)> {
-        self.next(|from, bytes| Some((from, read_segment(bytes)?)))
+        self.next(|from, _, bytes| Some((from, read_segment(bytes)?)))
     }
 
     /// The next segment from that address.
@@ -118,7 +118,18 @@ impl Raw {
     /// # Errors
     /// None comes within five seconds.
     pub fn segment_from(&self, address: IpAddr) -> Result<Segment> {
-        self.next(|from, bytes| read_segment(bytes).filter(|_| from == address))
+        self.next(|from, _, bytes| read_segment(bytes).filter(|_| from == address))
+    }
+
+    /// The next segment over IPv4, and which of the host's addresses it is to: for a socket on all of them (0.0.0.0).
+    ///
+    /// # Errors
+    /// None comes within five seconds.
+    pub fn segment_to(&self) -> Result<(Ipv4Addr, Segment)> {
+        self.next(|_, header, bytes| {
+            let to = <[u8; 4]>::try_from(header.get(16..20)?).ok()?;
+            Some((to.into(), read_segment(bytes)?))
+        })
     }
 
     /// The next ICMP error.
@@ -126,7 +137,7 @@ impl Raw {
     /// # Errors
     /// None comes within five seconds.
     pub fn error(&self) -> Result<Message> {
-        self.next(|from, bytes| {
+        self.next(|from, _, bytes| {
             let kind = *bytes.first()?;
             let about = match self.address {
                 IpAddr::V4(_) if matches!(kind, 3 | 11 | 12) => {
@@ -141,15 +152,16 @@ impl Raw {
         })
     }
 
-    /// The first packet that `read` takes, of which it gets the source and all behind the IP header.
-    fn next<T>(&self, read: impl Fn(IpAddr, &[u8]) -> Option<T>) -> Result<T> {
+    /// The first packet that `read` takes, of which it gets the source, the IP header (none of IPv6), and all behind it.
+    fn next<T>(&self, read: impl Fn(IpAddr, &[u8], &[u8]) -> Option<T>) -> Result<T> {
         let mut buffer = [0; 2048];
         loop {
             let received = self.socket.recv_from(&mut buffer);
             let (length, from) = received.doing(format!("waiting for a packet on {}", self.address))?;
             // IPv4's header comes with it, IPv6's does not.
             let header = if from.is_ipv4() { usize::from(buffer[0] & 0xf) * 4 } else { 0 };
-            if let Some(found) = buffer.get(header..length).and_then(|bytes| read(from.ip(), bytes)) {
+            let parts = buffer.get(..length).and_then(|packet| packet.split_at_checked(header));
+            if let Some(found) = parts.and_then(|(header, bytes)| read(from.ip(), header, bytes)) {
                 return Ok(found);
             }
         }

@@ -5,11 +5,10 @@
 
 use crate::Outcome;
 use crate::figures::{Samples, print_table};
-use lab::{Host, Lab, eventually};
-use nix::unistd::{SysconfVar, sysconf};
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use crate::processor;
+use crate::proxy::{self, Proxy};
+use lab::{Host, Lab};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, sleep};
@@ -30,9 +29,6 @@ const WEIGHTS: [u16; 4] = [1, 1, 2, 4];
 const RATE: f64 = 220.0;
 /// How long connections stay: one of these, as often as the other.
 const LIVES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
-
-/// For a proxy to start.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Until as many end as begin.
 const WARM: Duration = Duration::from_secs(15);
@@ -60,15 +56,20 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
     let servers =
         lab.servers().iter().map(|server| Server::start(server, &stop)).collect::<Outcome<Vec<_>>>()?;
     let mut director = lab.start_director(host.name(), &configuration(lab))?;
-    let proxy = Proxy::start(host)?;
+    let proxy = proxy(host)?;
     let clients = WAYS.iter().zip(1..).map(|(way, seed)| clients(lab, way, seed, &stop));
     let clients = clients.collect::<Outcome<Vec<_>>>()?;
 
     sleep(WARM);
     let mut deviations = WAYS.map(|_| Samples::default());
     let mut open = WAYS.map(|_| Samples::default());
-    let processes = [director.pid(), proxy.as_ref().map(Proxy::pid)].map(Option::unwrap_or_default);
-    let (begin, before) = (Instant::now(), processes.map(cpu_time));
+    let times = || -> Outcome<[f64; 2]> {
+        let [director, proxy] = [director.pid(), proxy.as_ref().map(Proxy::pid)].map(|process| {
+            process.map_or(Ok(Duration::ZERO), processor::of_process).map(|time| time.as_secs_f64())
+        });
+        Ok([director?, proxy?])
+    };
+    let (begin, before) = (Instant::now(), times()?);
     for _ in 0..SAMPLES {
         for (way, (deviations, open)) in deviations.iter_mut().zip(&mut open).enumerate() {
             let counts: Vec<f64> = servers.iter().map(|it| it.open[way].load(Relaxed) as f64).collect();
@@ -78,7 +79,7 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
         sleep(STEP);
     }
     let passed = begin.elapsed().as_secs_f64();
-    let after = processes.map(cpu_time);
+    let after = times()?;
     stop.store(true, Relaxed);
     let mut failed = 0;
     for client in clients {
@@ -104,7 +105,7 @@ pub(crate) fn measure(lab: &Lab) -> Outcome {
     });
     print_table(&["", "open", "imbalance, mean", "largest", "CPU of the process"], &rows.collect::<Vec<_>>());
     if proxy.is_none() {
-        println!("  HAProxy is missing: apt-get install haproxy");
+        println!("{}", proxy::MISSING);
     }
     if failed > 0 {
         println!("  {failed} connections failed: read these figures with suspicion");
@@ -233,52 +234,15 @@ impl Random {
     }
 }
 
-/// A running HAProxy. It ends when it is dropped.
-struct Proxy(Child);
-
-impl Proxy {
-    /// `None` if it is not installed.
-    fn start(host: &Host) -> Outcome<Option<Self>> {
-        let mut text = String::from(
-            "global\n  maxconn 5000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n",
-        );
-        for way in WAYS.iter().filter(|way| way.scheduler.is_none()) {
-            text += &format!("listen way\n  bind {OWN}:{}\n  balance leastconn\n", way.port);
-            for (weight, number) in WEIGHTS.iter().zip(1..) {
-                text += &format!("  server server{number} 10.0.1.{number}:{} weight {weight}\n", way.port);
-            }
-        }
-        let file = host.directory()?.join("haproxy.cfg");
-        fs::write(&file, text)?;
-        let mut command = Command::new("haproxy");
-        command.args(["-db", "-q", "-f"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
-        let Ok(process) = host.spawn(&mut command) else { return Ok(None) };
-        let proxy = Self(process);
-        let ports = || WAYS.iter().filter(|way| way.scheduler.is_none()).map(|way| way.port);
-        let open = || ports().all(|port| TcpStream::connect((OWN, port)).is_ok());
-        eventually(PATIENCE, "HAProxy takes connections", || host.enter(open).unwrap_or(false))?;
-        Ok(Some(proxy))
+/// HAProxy's way. `None` if it is not installed.
+fn proxy(host: &Host) -> Outcome<Option<Proxy>> {
+    let mut text = String::from(
+        "global\n  maxconn 5000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n",
+    );
+    let Some(way) = WAYS.iter().find(|way| way.scheduler.is_none()) else { return Ok(None) };
+    text += &format!("listen way\n  bind {OWN}:{}\n  balance leastconn\n", way.port);
+    for (weight, number) in WEIGHTS.iter().zip(1..) {
+        text += &format!("  server server{number} 10.0.1.{number}:{} weight {weight}\n", way.port);
     }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Seconds of CPU time that a process has had so far.
-fn cpu_time(process: u32) -> f64 {
-    let Ok(figures) = fs::read_to_string(format!("/proc/{process}/stat")) else { return 0.0 };
-    // Behind the name, which may have spaces: user and system time are the twelfth and thirteenth.
-    let ticks = figures.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks.filter_map(|figure| figure.parse::<f64>().ok()).sum();
-    let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    ticks / second as f64
+    Proxy::start(host, &text, (OWN, way.port).into())
 }

@@ -1,9 +1,9 @@
 //! A director whose process is started without anything around it, so that its start can be timed.
 
-use crate::Outcome;
+use crate::{Outcome, processor};
 use lab::{Api, Host, eventually};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -137,13 +137,7 @@ impl Daemon {
 
     /// Time that it has kept a processor busy.
     pub(crate) fn processor(&self) -> Outcome<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // Behind the name, which may have spaces: the state, and user and system time as the 12th and 13th.
-        let figures = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = figures.skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
-        let a_second =
-            sysconf(SysconfVar::CLK_TCK)?.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
-        Ok(Duration::from_millis(ticks * 1000 / a_second))
+        processor::of_process(self.process.id())
     }
 
     /// Ends it, and removes what it left.

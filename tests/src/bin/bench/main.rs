@@ -1,4 +1,4 @@
-//! `make bench`: how the director grows, and what a connection through it costs. docs/benchmarks.md says what each
+//! `make bench`: how the director grows, and what a connection through it and a probe cost. docs/benchmarks.md says what each
 //! figure means. Everything is measured side by side in one run: shared machines differ from minute to minute.
 #![expect(clippy::print_stdout, reason = "it prints tables")]
 
@@ -9,6 +9,9 @@ mod figures;
 mod growth;
 mod hammer;
 mod listing;
+mod probes;
+mod processor;
+mod proxy;
 
 use lab::{Lab, sandbox};
 use std::error::Error;
@@ -21,7 +24,7 @@ fn main() -> ExitCode {
     sandbox::main(|| {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         println!(
-            "{} cores, kernel {}. This takes about ten minutes.",
+            "{} cores, kernel {}. This takes about twelve minutes.",
             available_parallelism()?,
             kernel.trim()
         );
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         growth::measure(&lab)?;
         listing::measure(&lab)?;
         connections::measure(&lab)?;
-        balance::measure(&lab)
+        balance::measure(&lab)?;
+        probes::measure(&lab)
     })
 }
