@@ -201,6 +201,16 @@ async fn a_file_without_certificates_is_told() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_too_long_is_told() {
+    let file = NamedTempFile::new().unwrap();
+    file.as_file().set_len((4 << 20) + 1).unwrap();
+    assert_eq!(
+        reason(verifying(&file), answering(b"", false).await).await,
+        format!("cannot read ca_file {}: it has more than 4194304 bytes", file.path().display())
+    );
+}
+
+#[tokio::test]
 async fn the_system_trusts_no_stranger() {
     let settings = Tls { server_name: Some(NAME.to_owned()), verify: Verify::System, ..Tls::default() };
     let address = server(Authority::other().server(params(&[NAME]))).await;

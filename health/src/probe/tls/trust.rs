@@ -77,10 +77,14 @@ fn make(verify: &Verify) -> Result<Cached, String> {
     let (verifier, fresh) = match verify {
         Verify::Off => (Verifier::off(&provider), Fresh::Always),
         Verify::System => {
-            let certificates = rustls_native_certs::load_native_certs().certs;
-            let lacks = "the operating system has no certificate authorities: install the package \
-                         ca-certificates, or set ca_file";
-            let verifier = trusting(&provider, certificates).ok_or(lacks)?;
+            let found = rustls_native_certs::load_native_certs();
+            let verifier = trusting(&provider, found.certs).ok_or_else(|| {
+                let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+                format!(
+                    "the operating system has no certificate authorities{why}: install the package ca-certificates, or \
+                     set ca_file"
+                )
+            })?;
             (verifier, Fresh::Until(Instant::now() + SYSTEM_AGE))
         }
         Verify::File(path) => {
@@ -120,6 +124,10 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Fresh)> {
     let data = fs::metadata(path)?;
     if !data.is_file() {
         return Err(io::Error::other("it is no file"));
+    }
+    // Cut off, it would lack authorities, and nobody would know which.
+    if data.len() > FILE_LIMIT {
+        return Err(io::Error::other(format!("it has more than {FILE_LIMIT} bytes")));
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_LIMIT).read_to_end(&mut bytes)?;
