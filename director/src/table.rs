@@ -8,6 +8,7 @@ use crate::status::{
     ManagementStatus, PortStatus, ServerStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus,
     TrafficStatus,
 };
+use crate::words::printable;
 pub(crate) use columns::{Align, Columns};
 pub use rates::RateTable;
 use std::fmt::{self, Display};
@@ -215,15 +216,6 @@ fn address(server: &ServerStatus) -> String {
 
 fn joined(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// `text` on one line and without control characters: reasons quote what servers say, and a terminal obeys.
-pub(crate) fn printable(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
-    }
-    line
 }
 
 #[cfg(test)]

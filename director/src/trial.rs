@@ -2,10 +2,9 @@
 
 mod text;
 
-pub use text::escaped;
-
 use crate::command::CommandError;
 use crate::targets;
+use crate::words::micros;
 use director_core::config::closest;
 use director_core::model::{Model, Node, ProbeSpec};
 use futures_util::future::join_all;
@@ -206,8 +205,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,8 @@ use super::Failure;
 use super::output::Printer;
 use crate::client::Client;
 use crate::status::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeStatus, ServiceStatus};
-use crate::table::{Align, Columns, printable};
+use crate::table::{Align, Columns};
+use crate::words::{milliseconds, printable};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
@@ -116,10 +117,6 @@ fn took(latencies: Option<LatenciesStatus>) -> String {
         let [least, mean, greatest] = [it.least_micros, it.mean_micros, it.greatest_micros].map(milliseconds);
         format!("; passing takes {least} to {greatest}, {mean} on average")
     })
-}
-
-fn milliseconds(micros: u64) -> String {
-    format!("{}.{:03} ms", micros / 1000, micros % 1000)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The status as a table in the style of `ipvsadm -L -n --rate`.
 
-use super::{Align, Sheet, address, name, printable, summary, weight};
+use super::{Align, Sheet, address, name, summary, weight};
 use crate::status::{ManagementStatus, RateStatus, ServerStatus, ServiceStatus, Status};
+use crate::words::printable;
 use std::fmt::{self, Display};
 
 /// Prints what servers carry a second.

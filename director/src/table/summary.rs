@@ -1,7 +1,7 @@
 //! The lines about the director itself: what it runs, and what needs attention.
 
-use super::printable;
 use crate::status::{ReconcileStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus};
+use crate::words::printable;
 use std::fmt::{self, Formatter};
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Trials for people to read.
 
 use super::{Content, Line, Trial, Tried, What};
+use crate::words::{milliseconds, printable};
 use std::fmt::{self, Display};
 
 /// Bytes of one line of a dump.
@@ -9,7 +10,7 @@ const ROW: usize = 16;
 impl Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, server, up, required, probes } = self;
-        let name = escaped(&format!("{service}/{server}"));
+        let name = printable(&format!("{service}/{server}"));
         for tried in probes {
             write!(f, "{tried}")?;
         }
@@ -24,17 +25,17 @@ impl Display for Trial {
 
 impl Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} at {}", escaped(&self.probe), escaped(&self.target))?;
+        writeln!(f, "{} at {}", printable(&self.probe), printable(&self.target))?;
         for line in &self.dialogue {
             write!(f, "{line}")?;
         }
         let took = milliseconds(self.latency_micros);
         match &self.reason {
             None => write!(f, "  passed in {took}")?,
-            Some(reason) => write!(f, "  failed after {took}: {}", escaped(reason))?,
+            Some(reason) => write!(f, "  failed after {took}: {}", printable(reason))?,
         }
         if let Some(note) = &self.note {
-            write!(f, ": {}", escaped(note))?;
+            write!(f, ": {}", printable(note))?;
         }
         match self.weight {
             Some(weight) => writeln!(f, "; it asks for weight {weight}\n"),
@@ -46,7 +47,7 @@ impl Display for Tried {
 impl Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, lines) = match &self.what {
-            What::Note(text) => ('*', vec![escaped(text)]),
+            What::Note(text) => ('*', vec![printable(text)]),
             What::Sent(content) => ('>', lines(content)),
             What::Received(content) => ('<', lines(content)),
         };
@@ -62,7 +63,7 @@ impl Display for Line {
 fn lines(content: &Content) -> Vec<String> {
     match content {
         // What a last line end would begin is no line.
-        Content::Text(text) => text.lines().map(escaped).collect(),
+        Content::Text(text) => text.lines().map(printable).collect(),
         Content::Hex(digits) => dump(digits),
     }
 }
@@ -81,20 +82,6 @@ fn dump(digits: &str) -> Vec<String> {
 fn shown(pair: &str) -> char {
     let byte = u8::from_str_radix(pair, 16).unwrap_or_default();
     if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' }
-}
-
-/// `text` on one line, without anything that a terminal obeys or that does not show.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '"' | '\'') { line.push(c) } else { line.extend(c.escape_debug()) }
-    }
-    line
-}
-
-fn milliseconds(micros: u64) -> String {
-    format!("{}.{:03} ms", micros / 1000, micros % 1000)
 }
 
 #[cfg(test)]
@@ -196,7 +183,6 @@ exchange/exchange1 would be down by this: 1 of 2 pass, 2 must
             line(0, What::Received(bytes(text))).to_string(),
             "      0.000 ms  < caf\u{e9}\\u{202e}\n"
         );
-        assert_eq!(escaped("a\nb\\"), "a\\nb\\\\");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::configuration::Configuration;
 use crate::table::Columns;
 use crate::targets::{target_id, targets_of};
-use crate::trial::{LONGEST, Tried, escaped};
+use crate::trial::{LONGEST, Tried};
+use crate::words::printable;
 use director_core::model::{Model, Node};
 use futures_util::{StreamExt, stream};
 use health::Target;
@@ -110,7 +111,7 @@ fn cells(Row { servers, tried }: &Row) -> [String; 5] {
     let words: Vec<&str> = words.into_iter().flatten().collect();
     let result = if tried.passed { "passed" } else { tried.fault.as_deref().unwrap_or("failed") };
     [tried.probe.clone(), tried.target.clone(), users, result.to_owned(), words.join("; ")]
-        .map(|cell| escaped(&cell))
+        .map(|cell| printable(&cell))
 }
 
 #[cfg(test)]

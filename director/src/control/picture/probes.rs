@@ -2,9 +2,10 @@
 
 use crate::status::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeStatus};
 use crate::verdicts::Standing;
+use crate::words::micros;
 use health::Verdict;
 use health::monitor::Attempt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// One moment by two clocks: verdicts are dated by the one, and shown by the other.
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +80,11 @@ fn result(it: &Attempt) -> char {
     if it.outcome.result.is_ok() { '.' } else { 'x' }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use health::{Failure, Fault, Monitor, Outcome, Passed, Policy, Start, State};
+    use std::time::Duration;
 
     /// Failed 61 s ago, passed a minute ago.
     fn verdict(clock: Clock) -> Verdict {
