@@ -56,6 +56,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     let management = management::build(file, &mut context);
     servers.check_reach(&nodes, errors);
     probes.check_sources(&addresses, nodes.len(), errors);
+    probes.check_destinations(&addresses, errors);
     if all_uses_are_known(file, errors) {
         servers.report_unused(errors);
         probes.report_unused(errors);

@@ -19,13 +19,8 @@ pub(super) fn build(raw: &raw::Probe, place: Span, complete: bool, errors: &mut 
         return None;
     };
     let words = &list.value.0;
-    if let Some(program) = words.first().filter(|program| !program.0.starts_with('/')) {
-        let message = format!("the program {} is no absolute path", quoted(&program.0));
-        errors.error_hint(
-            program.span,
-            message,
-            "there is no shell and no search path: write it as /usr/bin/check",
-        );
+    if let Some(program) = words.first() {
+        check_program(program, errors);
     }
     if let Some(extra) = words.get(MAX_ARGUMENTS) {
         let message = format!("the command has {} parts; at most {MAX_ARGUMENTS} are allowed", words.len());
@@ -42,6 +37,19 @@ pub(super) fn build(raw: &raw::Probe, place: Span, complete: bool, errors: &mut 
             Some(raw::Exit::Nagios) => ExitMeaning::Nagios,
         },
     })
+}
+
+fn check_program(program: &Spanned<Argument>, errors: &mut Diagnostics) {
+    let shown = quoted(&program.0);
+    if !program.0.starts_with('/') {
+        let message = format!("the program {shown} is no absolute path");
+        let hint = "there is no shell and no search path: write it as /usr/bin/check";
+        errors.error_hint(program.span, message, hint);
+    } else if [" -", " %"].iter().any(|begin| program.0.contains(begin)) {
+        let message = format!("the program {shown} has its arguments with it");
+        let hint = "there is no shell to part them: write each for itself, as [/usr/bin/check, -H, \"%h\"]";
+        errors.error_hint(program.span, message, hint);
+    }
 }
 
 fn check_tokens(word: &Spanned<Argument>, errors: &mut Diagnostics) {

@@ -22,6 +22,8 @@ pub(in crate::config::build) struct Probes<'a> {
     alike: BTreeMap<String, Vec<(ProbeSpec, String)>>,
     /// Addresses that probes leave from.
     sources: Vec<(IpAddr, Span)>,
+    /// Addresses that probes go to in place of the server's.
+    destinations: Vec<(IpAddr, Span)>,
 }
 
 struct Named {
@@ -41,7 +43,7 @@ pub(in crate::config::build) fn build<'a>(file: &'a raw::File, errors: &mut Diag
             probes.alike.entry(stem(&unnamed)).or_default().push((unnamed, entry.name.clone()));
             spec
         });
-        probes.note_source(raw);
+        probes.note_addresses(raw);
         probes.named.insert(entry.name.as_str(), Named { spec, span: entry.span, used: false });
     }
     probes
@@ -75,7 +77,7 @@ impl<'a> Probes<'a> {
     /// The name of the first probe that does the same, or a derived one.
     fn define(&mut self, raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Option<String> {
         let unnamed = spec(raw, complete, errors)?;
-        self.note_source(Some(raw));
+        self.note_addresses(Some(raw));
         let stem = stem(&unnamed);
         let alike = self.alike.entry(stem.clone()).or_default();
         if let Some((_, name)) = alike.iter().find(|(other, _)| *other == unnamed) {
@@ -90,7 +92,9 @@ impl<'a> Probes<'a> {
         Some(name)
     }
 
-    fn note_source(&mut self, raw: Option<&raw::Probe>) {
+    fn note_addresses(&mut self, raw: Option<&raw::Probe>) {
+        let destination = raw.and_then(|raw| raw.address.as_ref());
+        self.destinations.extend(destination.map(|address| (address.value, address.span)));
         if let Some(source) = raw.and_then(|raw| raw.source.as_ref())
             && let ProbeSource::Address(address) = source.0
         {
@@ -125,6 +129,31 @@ impl<'a> Probes<'a> {
             let owner = addresses.owner(*address).map(|owner| owner.to_string()).unwrap_or_default();
             let message = format!("{address} is an address of {owner}, {why}");
             errors.error_hint(*span, message, "`source: private` is each director's own address");
+        }
+    }
+
+    /// Reports probes that go to an address at which no server can answer.
+    pub(in crate::config::build) fn check_destinations(
+        &self,
+        addresses: &Addresses<'_>,
+        errors: &mut Diagnostics,
+    ) {
+        for (address, span) in &self.destinations {
+            let own = match addresses.owner(*address) {
+                Some(owner @ (Owner::Gateway | Owner::Service(_) | Owner::Management(_))) => Some(owner),
+                _ => None,
+            };
+            if let Some(owner) = own {
+                let message = format!("{address} is an address of {owner}, which the director itself has");
+                errors.error_hint(
+                    *span,
+                    message,
+                    "a probe goes to a real server: take it out to probe each one",
+                );
+            } else if matches!(address, IpAddr::V6(it) if it.is_unicast_link_local()) {
+                let message = format!("{address} is a link-local address, which is good on one link only");
+                errors.error_hint(*span, message, "give an address that is routed, as fd00::1");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::config::raw;
 use crate::config::report::{Diagnostics, quoted};
 use crate::config::values::Text;
 use health::kind::{Smtp, SmtpSecurity};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A full name, as RFC 5321 wants it, that is nobody's in particular.
 const HELO: &str = "director.localdomain";
@@ -47,8 +47,10 @@ fn security(raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> SmtpS
 /// A domain or an address literal: RFC 5321, section 4.1.1.1.
 fn helo(text: &Spanned<Text>, errors: &mut Diagnostics) -> String {
     let literal = text.0.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address =
-        literal.is_some_and(|it| it.parse::<Ipv4Addr>().is_ok() || it.starts_with("IPv6:") && it.is_ascii());
+    let address = literal.is_some_and(|it| match it.strip_prefix("IPv6:") {
+        Some(it) => it.parse::<Ipv6Addr>().is_ok(),
+        None => it.parse::<Ipv4Addr>().is_ok(),
+    });
     if !address && !names::is_host_name(&text.0) {
         let message = format!("{} is nothing to greet a mail server with", quoted(&text.0));
         errors.error_hint(
