@@ -1,6 +1,6 @@
 //! Health of real servers: probes, and the verdicts that come of them.
 //!
-//! [`monitor`] turns outcomes of probes into a verdict (rise, fall, reason in words) and [`schedule`] says which
+//! [`monitor`] turns outcomes of probes into a verdict (rise, fall, reason in words) and `schedule` says which
 //! target is probed when; both take `now` and touch neither socket nor clock. [`probe`] makes one attempt, a file
 //! for each kind, with what [`protocol`] knows of the servers' languages; [`prober`] joins the three at the edge and publishes verdicts.
 //!
@@ -18,7 +18,8 @@ pub mod probe;
 #[cfg(feature = "probe")]
 pub mod prober;
 pub mod protocol;
-pub mod schedule;
+#[cfg(feature = "probe")]
+mod schedule;
 mod target;
 
 pub use kind::Kind;

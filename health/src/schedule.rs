@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts to come. Every target that [`Self::start`] gives out must be given back to [`Self::finish`] or
 /// removed.
 #[derive(Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     seed: u64,
     limit: usize,
     turns: BTreeMap<TargetId, Turn>,
@@ -50,12 +50,12 @@ enum Progress {
 impl Schedule {
     /// Nothing to probe yet; at most `limit` attempts (at least one) are under way at a time.
     #[must_use]
-    pub fn new(seed: u64, limit: usize) -> Self {
+    pub(crate) fn new(seed: u64, limit: usize) -> Self {
         Self { seed, limit: limit.max(1), turns: BTreeMap::new(), waiting: BTreeSet::new() }
     }
 
     /// Adds a target, or starts one anew.
-    pub fn insert(&mut self, id: TargetId, pace: Pace, now: Instant) {
+    pub(crate) fn insert(&mut self, id: TargetId, pace: Pace, now: Instant) {
         self.remove(&id);
         let due = now + self.draw(&id, pace.jitter.min(LONGEST));
         self.waiting.insert((due, id.clone()));
@@ -64,7 +64,7 @@ impl Schedule {
 
     /// Changes the pace of a target, which goes on in step: its next attempt starts within its new interval, at the
     /// same moment of it as before, so that many targets that change together don't fire together.
-    pub fn set_pace(&mut self, id: &TargetId, pace: Pace, now: Instant) {
+    pub(crate) fn set_pace(&mut self, id: &TargetId, pace: Pace, now: Instant) {
         let Some(turn) = self.turns.get_mut(id) else { return };
         turn.pace = pace;
         let Progress::Due(before) = turn.progress else { return };
@@ -76,7 +76,7 @@ impl Schedule {
     }
 
     /// Forgets a target, also one with an attempt under way.
-    pub fn remove(&mut self, id: &TargetId) {
+    pub(crate) fn remove(&mut self, id: &TargetId) {
         if let Some(Turn { progress: Progress::Due(due), .. }) = self.turns.remove(id) {
             self.waiting.remove(&(due, id.clone()));
         }
@@ -84,7 +84,7 @@ impl Schedule {
 
     /// A target to probe now. Call until it gives none; then again at [`Self::wakeup`] and after each
     /// [`Self::finish`].
-    pub fn start(&mut self, now: Instant) -> Option<TargetId> {
+    pub(crate) fn start(&mut self, now: Instant) -> Option<TargetId> {
         if self.is_full() || self.waiting.first()?.0 > now {
             return None;
         }
@@ -95,7 +95,7 @@ impl Schedule {
     }
 
     /// The attempt of a target has ended: `well`, or it is to be made again after the time for that.
-    pub fn finish(&mut self, id: &TargetId, well: bool) {
+    pub(crate) fn finish(&mut self, id: &TargetId, well: bool) {
         let Some(turn) = self.turns.get_mut(id) else { return };
         let Progress::Started { due, at } = turn.progress else { return };
         turn.well = well;
@@ -109,7 +109,7 @@ impl Schedule {
 
     /// When the next attempt is due; `None` if nothing is until an attempt ends.
     #[must_use]
-    pub fn wakeup(&self) -> Option<Instant> {
+    pub(crate) fn wakeup(&self) -> Option<Instant> {
         if self.is_full() { None } else { self.waiting.first().map(|(due, _)| *due) }
     }
 
