@@ -336,3 +336,19 @@ async fn its_programs_die_with_it() {
     let program = tokio::fs::read_to_string(&path).await.unwrap();
     assert!(!std::fs::exists(format!("/proc/{}", program.trim())).unwrap());
 }
+
+/// Its outcome waits to be taken in while the target becomes another one.
+#[tokio::test]
+async fn an_attempt_that_ended_before_its_target_changed_says_nothing_about_it() {
+    let passes = |_: Target| async { Outcome { result: Ok(Passed::default()), latency: Duration::ZERO } };
+    let (mut prober, _verdicts) = Prober::new(Limits::default(), passes);
+    prober.change(targets([("a", target(1))]));
+    let due = prober.schedule.start((Instant::now() + SECOND).into_std());
+    prober.start(due.unwrap());
+    tokio::task::yield_now().await;
+    prober.change(targets([("a", target(2))]));
+    let ended = prober.under_way.join_next_with_id().await.unwrap();
+    assert!(ended.is_ok(), "it ended, nobody broke it off");
+    prober.take_in(ended);
+    assert_eq!(prober.watched[&id("a")].monitor.verdict().attempts, 0);
+}

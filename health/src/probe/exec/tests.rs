@@ -353,3 +353,16 @@ async fn only_so_many_run_at_once() {
     // All leave is given back, once the programs are reaped.
     let _all = resources.programs.0.clone().acquire_many_owned(64).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_program_has_its_turn_until_it_is_gone() {
+    let resources = Arc::new(Resources::default());
+    let _others = resources.programs.0.clone().acquire_many_owned(63).await.unwrap();
+    let long = within(Duration::from_millis(500), shell("sleep 60"));
+    let late = within(Duration::from_millis(200), program(&["/bin/true"]));
+    let (trace, other) = (Trace::quiet(), Trace::quiet());
+    let (long, late) = tokio::join!(make(&long, &resources, &trace), make(&late, &resources, &other));
+    assert_eq!(long.result.unwrap_err().fault, Fault::TimedOut);
+    let failure = late.result.unwrap_err();
+    assert!(failure.reason.starts_with("true did not get its turn within 200ms"), "{failure}");
+}
