@@ -10,7 +10,7 @@
 use crate::probe::trace::Trace;
 use crate::probe::{self, Resources};
 use crate::schedule::Schedule;
-use crate::{Failure, Fault, Monitor, Outcome, Target, TargetId, Targets, Verdict};
+use crate::{Failure, Fault, Monitor, Outcome, Pace, Target, TargetId, Targets, Verdict};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -246,14 +246,21 @@ where
             }
             let watched = self.watched.entry(id.clone()).or_insert_with(|| Watched::new(target, now));
             watched.monitor.set_policy(target.policy);
-            if old.is_some_and(|old| is_tried_alike(old, target)) {
-                self.schedule.set_pace(id, target.pace, now);
-            } else {
-                watched.monitor.restart();
-                if let Some(attempt) = watched.attempt.take() {
-                    attempt.abort();
+            match old.filter(|old| is_tried_alike(old, target)) {
+                Some(old) if old.timeout <= target.timeout || watched.attempt.is_none() => {
+                    self.schedule.set_pace(id, target.pace, now);
                 }
-                self.schedule.insert(id.clone(), target.pace, now);
+                // What is under way could take longer than is wanted now.
+                Some(_) => {
+                    watched.give_up();
+                    let jitter = target.pace.jitter.min(target.pace.interval);
+                    self.schedule.insert(id.clone(), Pace { jitter, ..target.pace }, now);
+                }
+                None => {
+                    watched.monitor.restart();
+                    watched.give_up();
+                    self.schedule.insert(id.clone(), target.pace, now);
+                }
             }
             if !watched.stale {
                 watched.stale = true;
@@ -285,6 +292,13 @@ where
 impl Watched {
     fn new(target: &Target, now: std::time::Instant) -> Self {
         Self { monitor: Monitor::new(target.policy, now), attempt: None, stale: false }
+    }
+
+    /// Breaks off the attempt under way.
+    fn give_up(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.abort();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Kind, Origin, Pace, Passed, Policy, Start};
+use crate::{Kind, Origin, Passed, Policy, Start};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -224,6 +224,21 @@ async fn another_pace_keeps_counts_and_comes_in_time() {
     let verdict = until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
     assert_eq!(verdict.attempts, 3);
     assert!(changed.elapsed() <= SECOND * 2 + COARSE, "{:?}", changed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_timeout_holds_for_the_attempt_under_way_too() {
+    let farm = Farm::default();
+    farm.silence(1);
+    let endless = Target { pace: every(SECOND * 3600), timeout: SECOND * 3600, ..target(1) };
+    let (sender, receiver) = watch::channel(targets([("a", endless)]));
+    let mut verdicts = farm.probe(receiver);
+    tokio::time::sleep(SECOND * 10).await;
+
+    let changed = Instant::now();
+    sender.send(targets([("a", target(1))])).unwrap();
+    until(&mut verdicts, "a", |verdict| !verdict.is_up()).await;
+    assert!(changed.elapsed() <= SECOND * 4, "{:?}", changed.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
