@@ -123,6 +123,8 @@ pub struct Control {
     purge: Purge,
     targets: watch::Sender<health::Targets>,
     verdicts: Arc<VerdictMap>,
+    /// Those that a reload moved, until the prober knows the targets.
+    moved: VerdictMap,
     /// Whom targets are probed for.
     users: Users,
     role: Role,
@@ -183,6 +185,7 @@ impl Control {
             purge: Purge::default(),
             targets,
             verdicts: Arc::default(),
+            moved: VerdictMap::new(),
             users: Users::new(),
             role: Role::default(),
             telling: Telling::default(),

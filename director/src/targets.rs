@@ -87,6 +87,36 @@ pub fn keep(targets: &BTreeMap<TargetId, Target>) -> Starts {
     targets.iter().map(|(id, target)| (id.clone(), target.policy.start)).collect()
 }
 
+/// Verdicts that a change of the configuration moves: a probe of a server that goes to another address or port than
+/// before begins with what it came to there. `before` and `after`: who was probed, and is. Others have none.
+#[must_use]
+pub fn moved(before: &Users, verdicts: &VerdictMap, after: &Users) -> VerdictMap {
+    let mut known = BTreeMap::new();
+    for (id, users) in before.iter().filter(|(id, _)| !after.contains_key(id)) {
+        let verdict = verdicts.get(id).filter(|verdict| verdict.state != State::Unknown);
+        known.extend(
+            users
+                .iter()
+                .zip(std::iter::repeat(verdict))
+                .filter_map(|(user, verdict)| Some(((probe_of(id), user), verdict?))),
+        );
+    }
+    let fresh = after.iter().filter(|(id, _)| !before.contains_key(id));
+    let moved = fresh.filter_map(|(id, users)| {
+        let verdicts = users.iter().filter_map(|user| known.get(&(probe_of(id), user)));
+        // What fails for one of several fails.
+        Some((id.clone(), Arc::clone(verdicts.min_by_key(|verdict| verdict.is_up())?)))
+    });
+    moved.collect()
+}
+
+/// What targets begin as that have a verdict.
+#[must_use]
+pub fn as_judged(verdicts: &VerdictMap) -> Starts {
+    let known = verdicts.iter().filter(|(_, verdict)| verdict.state != State::Unknown);
+    known.map(|(id, verdict)| (id.clone(), if verdict.is_up() { Start::Up } else { Start::Down })).collect()
+}
+
 /// The name of what a probe tries on a server; `None`: there is no address or port to try it on.
 #[must_use]
 pub fn target_id(service: &Service, server: &RealServer, probe: &ProbeSpec) -> Option<TargetId> {
@@ -123,6 +153,11 @@ fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start
 
 fn named(probe: &ProbeSpec, address: SocketAddr) -> TargetId {
     TargetId::new(&format!("{}@{address}", probe.name))
+}
+
+/// No probe's name has an `@`.
+fn probe_of(id: &TargetId) -> &str {
+    id.as_str().split('@').next().unwrap_or_default()
 }
 
 fn pace(probe: &ProbeSpec, role: Role) -> Pace {

@@ -40,6 +40,32 @@ fn says(director: &Director, service: &str, server: &str, words: &str) -> lab::R
 }
 
 #[test]
+fn a_server_that_is_down_stays_so_when_its_probe_goes_elsewhere() {
+    lab::test(|| {
+        let farm = |port: u16, fall: u8| {
+            format!(
+                "
+    probes: {{ closed: {{ type: tcp, port: {port}, interval: 200ms, rise: 1, fall: {fall} }} }}
+    services:
+      web: {{ vip: 192.168.1.35, ports: {{ tcp: 80 }}, probe: closed, servers: {{ exchange1: {{}} }} }}
+    "
+            )
+        };
+        let (lab, director, _servers) = Lab::new(&["exchange1"])?.serve(&farm(9, 1))?;
+        reason(&director, "web", "exchange1", "down")?;
+        // As one whose probe is new it would be up until it has failed a hundred times.
+        director.reload(&lab.configuration(&farm(10, 100)))?;
+        assert_eq!(director.server("web", "exchange1")?["state"], "down");
+        says(&director, "web", "exchange1", "nothing listens on 10.0.1.1:10")?;
+        assert_eq!(director.server("web", "exchange1")?["state"], "down");
+        // And up at once when it passes.
+        director.reload(&lab.configuration(&farm(80, 100)))?;
+        reason(&director, "web", "exchange1", "up")?;
+        Ok(())
+    });
+}
+
+#[test]
 fn as_many_probes_as_are_required_must_pass() {
     lab::test(|| {
         let text = both(

@@ -20,8 +20,18 @@ impl Control {
 
     /// The same after a change, which those that are probed already don't notice.
     pub(super) fn probe_on(&mut self) {
-        let starts = targets::keep(&self.targets.borrow());
+        let mut starts = targets::as_judged(&self.moved);
+        starts.extend(targets::keep(&self.targets.borrow()));
         self.probe(&starts);
+    }
+
+    /// Lets probes that the configuration sends elsewhere stand where they stood.
+    pub(super) fn follow(&mut self) {
+        let after = targets::users(&self.configuration.model);
+        self.moved = targets::moved(&self.users, &self.verdicts, &after);
+        if !self.moved.is_empty() {
+            Arc::make_mut(&mut self.verdicts).extend(self.moved.clone());
+        }
     }
 
     /// Takes up a role.
@@ -33,7 +43,11 @@ impl Control {
     }
 
     /// Takes up what probes say.
-    pub(super) async fn judge(&mut self, verdicts: Arc<VerdictMap>) {
+    pub(super) async fn judge(&mut self, mut verdicts: Arc<VerdictMap>) {
+        self.moved.retain(|id, _| !verdicts.contains_key(id));
+        if !self.moved.is_empty() {
+            Arc::make_mut(&mut verdicts).extend(self.moved.clone());
+        }
         let before = std::mem::replace(&mut self.verdicts, verdicts);
         let mut services = BTreeSet::new();
         let mut turned = false;

@@ -154,7 +154,9 @@ impl Control {
         self.move_entries(&configuration.model, &registry);
         let before = (self.configuration.clone(), Arc::clone(&self.registry));
         let pools = self.pools.clone();
+        let verdicts = Arc::clone(&self.verdicts);
         self.put_in_force(configuration, Arc::new(registry));
+        self.follow();
         let counting = self.watch_connections().map_err(|error| error.to_string());
         let reconciled = match counting {
             Ok(()) => self.reconcile(Scope::Everything).await,
@@ -163,6 +165,8 @@ impl Control {
         if let Err(error) = reconciled {
             self.put_in_force(before.0, before.1);
             self.pools = pools;
+            self.verdicts = verdicts;
+            self.moved.clear();
             if let Err(error) = self.watch_connections() {
                 tracing::error!(%error, "schedulers go by old counts of connections");
             }

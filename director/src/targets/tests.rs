@@ -119,6 +119,27 @@ fn targets_that_go_on_being_probed_are_the_same_ones() {
     assert_eq!(after[&TargetId::new("rdp@10.0.1.1:3389")].policy.start, Start::Down);
 }
 
+/// Verdicts by target after a reload of the farm with `change`.
+fn moved_by(change: (&str, &str)) -> Vec<(String, bool)> {
+    let verdicts = VerdictMap::from([
+        (TargetId::new("rdp@10.0.1.1:3389"), verdict(false)),
+        (TargetId::new("rdp@10.0.1.2:3389"), verdict(true)),
+        (TargetId::new("own@10.0.1.1:2525"), verdict(false)),
+    ]);
+    let changed = load(&FARM.replace(change.0, change.1), "farm").unwrap_or_else(|report| panic!("{report}"));
+    let moved = moved(&users(&model()), &verdicts, &users(&changed));
+    moved.into_iter().map(|(id, verdict)| (id.to_string(), verdict.is_up())).collect()
+}
+
+#[test]
+fn a_probe_that_goes_elsewhere_stands_where_it_stood() {
+    let rdp = [("rdp@10.0.1.1:81".to_owned(), false), ("rdp@10.0.1.2:81".to_owned(), true)];
+    assert_eq!(moved_by(("port: 3389", "port: 81")), rdp);
+    assert_eq!(moved_by(("2525", "2526")), [("own@10.0.1.1:2526".to_owned(), false)]);
+    assert_eq!(moved_by(("a: {address: 10.0.1.1}", "a: {address: 10.0.1.9}")).len(), 2);
+    assert_eq!(moved_by(("fall: 4", "fall: 5")), [], "they go where they went");
+}
+
 #[test]
 fn what_nobody_knows_is_not_remembered() {
     let policy = Policy { rise: 1, fall: 1, start: Start::Unknown, slow: None, damping: None };
