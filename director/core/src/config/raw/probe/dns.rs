@@ -43,3 +43,20 @@ choice! {
         NotZone = "NOTZONE",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::decode::Words;
+    use health::kind::dns::{record_type, response_code};
+
+    #[test]
+    fn probes_know_every_word() {
+        for (word, _) in RecordType::WORDS {
+            record_type(word).unwrap();
+        }
+        for (word, _) in Rcode::WORDS {
+            response_code(word).unwrap();
+        }
+    }
+}
