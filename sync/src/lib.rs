@@ -1,12 +1,15 @@
-//! What makes two directors one: so far, telling the neighbours who has an address now.
+//! What makes two directors one: which of them is Active, and telling the neighbours who has an address now.
 //!
-//! [`arp`] and [`ndisc`] make the frames and touch nothing; [`announce`] is the edge that sends them.
+//! [`vrrp`] decides who is Active and speaks VRRPv3 about it; it touches neither a socket nor a clock. [`arp`] and
+//! [`ndisc`] make the frames for the neighbours and touch nothing; [`announce`] is the edge that sends them.
 
 #![forbid(unsafe_code)]
 
 pub mod announce;
 pub mod arp;
+mod checksum;
 pub mod ndisc;
+pub mod vrrp;
 
 /// An Ethernet hardware address.
 pub type Mac = [u8; 6];

@@ -1,6 +1,7 @@
 //! Unsolicited neighbour advertisement: who has an IPv6 address now (RFC 4861, sections 4.4 and 7.2.6).
 
 use crate::Mac;
+use crate::checksum::Sum;
 use std::net::Ipv6Addr;
 
 /// Bytes of an announcement, Ethernet header included.
@@ -33,8 +34,8 @@ pub fn announcement(mac: Mac, address: Ipv6Addr, router: bool) -> [u8; LENGTH] {
     message.extend(address.octets());
     message.extend([TARGET_LINK_LAYER_ADDRESS, OPTION_LENGTH]);
     message.extend(mac);
-    let checksum = checksum(address, ALL_NODES, &message).to_be_bytes();
-    message.splice(2..4, checksum);
+    let pseudo = Sum::pseudo(address.into(), ALL_NODES.into(), ICMPV6, message.len());
+    message.splice(2..4, pseudo.bytes(&message).finish().to_be_bytes());
 
     let mut frame = [0; LENGTH];
     let parts: [&[u8]; 8] = [
@@ -49,18 +50,6 @@ pub fn announcement(mac: Mac, address: Ipv6Addr, router: bool) -> [u8; LENGTH] {
     ];
     frame.iter_mut().zip(parts.concat()).for_each(|(byte, value)| *byte = value);
     frame
-}
-
-/// ICMPv6 checksum: ones' complement of the sum over the pseudo-header (RFC 8200, section 8.1) and the message,
-/// whose own checksum is zero.
-fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    let words =
-        message.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
-    let pseudo = source.segments().into_iter().chain(destination.segments()).chain([u16::from(ICMPV6)]);
-    let sum: u64 = pseudo.chain(words).map(u64::from).sum::<u64>() + message.len() as u64;
-    let folded =
-        std::iter::successors(Some(sum), |sum| (*sum > 0xffff).then(|| (sum & 0xffff) + (sum >> 16)));
-    !folded.last().and_then(|sum| u16::try_from(sum).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
