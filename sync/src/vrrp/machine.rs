@@ -169,7 +169,8 @@ pub enum Input {
     Fitness(Fitness),
     /// The connections of the Active are here, or no more. To be said again after each change of role.
     CaughtUp(bool),
-    /// What a peer says of itself, or that it can't be reached. As long as nothing was said, nothing is known.
+    /// What a peer says of itself, or that it can't be reached. As long as nothing was said, nothing is known. To be
+    /// said again with each message of the peer: silence of an Active makes what was known void.
     Peer(IpAddr, Option<Peer>),
     /// The operator wants another director to be Active: `to`, or the best one.
     StepDown {
@@ -338,8 +339,9 @@ impl Machine {
 
             (Role::Initialize, Input::Link(link, up)) => self.set_link(link, up),
             (Role::Backup, Input::Link(link, up)) => {
+                let deaf = self.deaf();
                 self.set_link(link, up);
-                self.prick_ears(now);
+                self.prick_ears(now, deaf);
             }
             (Role::Active, Input::Link(link, up)) => {
                 self.set_link(link, up);
@@ -367,8 +369,9 @@ impl Machine {
 
             (Role::Initialize, Input::Configure(settings)) => self.configure(now, *settings),
             (Role::Backup, Input::Configure(settings)) => {
+                let deaf = self.deaf();
                 self.configure(now, *settings);
-                self.prick_ears(now);
+                self.prick_ears(now, deaf);
             }
             (Role::Active, Input::Configure(settings)) => {
                 self.configure(now, *settings);
@@ -385,7 +388,6 @@ impl Machine {
 impl Machine {
     fn start(&mut self, now: Time, out: &mut Vec<Output>) {
         let wait = down(self.priority(), self.settings.interval);
-        self.caught_up = false;
         self.stood_down = false;
         if self.priority() == Priority::OWNER && self.settings.startup_delay.is_zero() {
             self.take_over(now, Why::Owner, out);
@@ -429,9 +431,6 @@ impl Machine {
     /// The Active lives, and is to stay.
     fn follow(&mut self, now: Time, heard: Heard, priority: Priority, out: &mut Vec<Output>) {
         let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
-        if heard.interval != interval {
-            out.push(Output::Note(Event::Interval { from: heard.from, interval: heard.interval }));
-        }
         let sender = Leader { from: heard.from, priority, interval: heard.interval, heard: now };
         let better = |leader: &Leader| {
             leader.from != sender.from
@@ -439,6 +438,9 @@ impl Machine {
                 && now.since(leader.heard) < silence(leader.interval)
         };
         let leader = self.leader.filter(better).unwrap_or(sender);
+        if leader.interval != interval {
+            out.push(Output::Note(Event::Interval { from: leader.from, interval: leader.interval }));
+        }
         self.leader = Some(leader);
         self.deadline = Some(now + down(self.priority(), leader.interval));
     }
@@ -493,15 +495,19 @@ impl Machine {
             self.deadline = Some(now + down(self.priority(), interval));
             out.push(Output::Note(Event::Overslept(late)));
         } else {
+            // Peers that let it come to this are not there, unless it preempts.
+            if self.outranks_since.is_none() {
+                self.peers.values_mut().for_each(|peer| *peer = None);
+            }
             self.take_over(now, Why::Silence, out);
         }
     }
 
-    /// After a change of links: a deaf director waits for nothing, one that hears again listens first.
-    fn prick_ears(&mut self, now: Time) {
+    /// After a change of links: a deaf director waits for nothing, one that was deaf listens first.
+    fn prick_ears(&mut self, now: Time, was_deaf: bool) {
         if self.deaf() {
             self.deadline = None;
-        } else if self.deadline.is_none() {
+        } else if was_deaf {
             self.deadline = Some(now + down(self.priority(), self.settings.interval));
         }
     }
@@ -645,7 +651,7 @@ impl Machine {
     ) {
         self.enter(now, Role::Backup, Some(now + wait), why, out);
         self.leader = leader;
-        self.prick_ears(now);
+        self.prick_ears(now, false);
     }
 
     fn enter(&mut self, now: Time, role: Role, deadline: Option<Time>, why: Why, out: &mut Vec<Output>) {
@@ -712,6 +718,9 @@ impl Machine {
     fn note_link(&mut self, now: Time, heard: Link, out: &mut Vec<Output>) {
         let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
         for (&link, hearing) in &mut self.links {
+            if self.leader.is_none() {
+                hearing.heard = now;
+            }
             let silent = link != heard && now.since(hearing.heard) > silence(interval);
             if link == heard {
                 hearing.heard = now;

@@ -1,1 +1,432 @@
+use super::*;
+use Output::{Acquire, Announce, Release};
 
+const SECOND: Duration = Duration::from_secs(1);
+/// Skew time of priority 100 at 1 s.
+const SKEW: Duration = Duration::from_nanos(609_375_000);
+const DOWN: Duration = Duration::from_nanos(3_609_375_000);
+
+fn settings() -> Settings {
+    Settings {
+        priority: Priority::DEFAULT,
+        address: peer(35),
+        interval: Interval::DEFAULT,
+        preempt: Preempt::AfterSync,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        peers: Peers::Several,
+        links: BTreeSet::from([Link(0), Link(1)]),
+    }
+}
+
+fn peer(last: u8) -> IpAddr {
+    [192, 168, 1, last].into()
+}
+
+fn at(millis: u64) -> Time {
+    Time::default() + Duration::from_millis(millis)
+}
+
+fn heard(last: u8, priority: u8) -> Input {
+    Input::Advert(Heard {
+        link: Link(0),
+        from: peer(last),
+        priority,
+        interval: Interval::DEFAULT,
+        successor: None,
+    })
+}
+
+fn advert(priority: u8) -> Output {
+    Output::Advertise { priority, successor: None }
+}
+
+fn good(priority: u8) -> Option<Peer> {
+    Some(Peer { priority: Priority::new(priority).unwrap(), fit: true, caught_up: true })
+}
+
+fn step_down(to: Option<IpAddr>, force: bool) -> Input {
+    Input::StepDown { to, force }
+}
+
+/// What is to be done, without what is to be told.
+fn done(out: Vec<Output>) -> Vec<Output> {
+    out.into_iter().filter(|output| !matches!(output, Output::Note(_))).collect()
+}
+
+fn told(out: &[Output]) -> Vec<Event> {
+    out.iter()
+        .filter_map(|output| if let Output::Note(event) = output { Some(*event) } else { None })
+        .collect()
+}
+
+fn backup_of(settings: Settings) -> Machine {
+    let mut machine = Machine::new(settings, at(0));
+    assert_eq!(done(machine.handle(at(0), Input::Start)), []);
+    machine
+}
+
+/// A machine that became `role` at 10 s.
+fn machine_of(settings: Settings, role: Role) -> Machine {
+    let mut machine = backup_of(settings);
+    match role {
+        Role::Initialize => drop(machine.handle(at(10_000), Input::Shutdown)),
+        Role::Backup => drop(machine.handle(at(10_000), heard(34, 150))),
+        Role::Active => {
+            let start = Time::default() + DOWN.max(machine.settings.startup_delay);
+            assert_eq!(done(machine.handle(start, Input::Timer)), [advert(100), Acquire, Announce]);
+            (machine.since, machine.sent, machine.deadline) = (at(10_000), at(10_000), Some(at(11_000)));
+        }
+    }
+    assert_eq!(machine.role(), role);
+    machine
+}
+
+#[test]
+fn every_state_answers_every_input() {
+    use Role::{Active, Backup, Initialize};
+    let link = |up| Input::Link(Link(1), up);
+    let configure = || Input::Configure(Box::new(Settings { priority: Priority::LOWEST, ..settings() }));
+    let unfit = Input::Fitness(Fitness::Unfit);
+    let yields = || vec![Release, advert(0)];
+    let stays = Vec::new;
+    let table: Vec<(u32, Role, Input, Role, Vec<Output>)> = vec![
+        (line!(), Initialize, Input::Start, Backup, stays()),
+        (line!(), Initialize, Input::Shutdown, Initialize, stays()),
+        (line!(), Initialize, heard(34, 0), Initialize, stays()),
+        (line!(), Initialize, heard(34, 99), Initialize, stays()),
+        (line!(), Initialize, heard(34, 101), Initialize, stays()),
+        (line!(), Initialize, Input::Timer, Initialize, stays()),
+        (line!(), Initialize, link(false), Initialize, stays()),
+        (line!(), Initialize, link(true), Initialize, stays()),
+        (line!(), Initialize, unfit.clone(), Initialize, stays()),
+        (line!(), Initialize, Input::CaughtUp(true), Initialize, stays()),
+        (line!(), Initialize, Input::Peer(peer(34), good(1)), Initialize, stays()),
+        (line!(), Initialize, step_down(None, true), Initialize, stays()),
+        (line!(), Initialize, configure(), Initialize, stays()),
+        (line!(), Backup, Input::Start, Backup, stays()),
+        (line!(), Backup, Input::Shutdown, Initialize, stays()),
+        (line!(), Backup, heard(34, 0), Backup, stays()),
+        (line!(), Backup, heard(34, 99), Backup, stays()),
+        (line!(), Backup, heard(34, 100), Backup, stays()),
+        (line!(), Backup, heard(34, 101), Backup, stays()),
+        (line!(), Backup, Input::Timer, Backup, stays()),
+        (line!(), Backup, link(false), Backup, stays()),
+        (line!(), Backup, link(true), Backup, stays()),
+        (line!(), Backup, unfit.clone(), Backup, stays()),
+        (line!(), Backup, Input::CaughtUp(true), Backup, stays()),
+        (line!(), Backup, Input::Peer(peer(34), good(1)), Backup, stays()),
+        (line!(), Backup, step_down(None, true), Backup, stays()),
+        (line!(), Backup, configure(), Backup, stays()),
+        (line!(), Active, Input::Start, Active, stays()),
+        (line!(), Active, Input::Shutdown, Initialize, yields()),
+        (line!(), Active, heard(34, 0), Active, vec![advert(100)]),
+        (line!(), Active, heard(36, 99), Active, vec![advert(100), Announce]),
+        (line!(), Active, heard(34, 100), Active, vec![advert(100), Announce]),
+        (line!(), Active, heard(35, 255), Active, stays()),
+        (line!(), Active, heard(36, 100), Backup, vec![Release, advert(100)]),
+        (line!(), Active, heard(34, 101), Backup, vec![Release, advert(100)]),
+        (line!(), Active, Input::Timer, Active, vec![advert(100)]),
+        (line!(), Active, link(false), Backup, yields()),
+        (line!(), Active, link(true), Active, stays()),
+        (line!(), Active, unfit, Backup, yields()),
+        (line!(), Active, Input::Fitness(Fitness::Lowered(50)), Active, stays()),
+        (line!(), Active, Input::CaughtUp(true), Active, stays()),
+        (line!(), Active, Input::Peer(peer(34), good(254)), Active, stays()),
+        (line!(), Active, step_down(None, false), Active, stays()),
+        (line!(), Active, step_down(None, true), Backup, yields()),
+        (line!(), Active, configure(), Active, vec![advert(1)]),
+    ];
+    for (line, before, input, after, expected) in table {
+        let mut machine = machine_of(settings(), before);
+        let out = machine.handle(at(11_000), input);
+        assert_eq!((machine.role(), done(out)), (after, expected), "line {line}");
+    }
+}
+
+#[test]
+fn a_backup_takes_over_after_three_intervals_and_the_skew_time() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    assert_eq!(machine.deadline(), Some(at(10_000) + DOWN));
+    assert_eq!(machine.handle(at(13_609), Input::Timer), [], "not yet");
+    let out = machine.handle(at(10_000) + DOWN, Input::Timer);
+    assert_eq!(told(&out), [Event::Became(Role::Active, Why::Silence)]);
+    assert_eq!(done(out), [advert(100), Acquire, Announce]);
+    assert_eq!(machine.deadline(), Some(at(10_000) + DOWN + SECOND));
+}
+
+#[test]
+fn a_backup_goes_by_the_interval_of_the_active() {
+    let mut machine = backup_of(settings());
+    let interval = Interval::from_centiseconds(10).unwrap();
+    let Input::Advert(fast) = heard(34, 150) else { return };
+    let out = machine.handle(at(1000), Input::Advert(Heard { interval, ..fast }));
+    assert_eq!(told(&out), [Event::Interval { from: peer(34), interval }]);
+    assert_eq!(machine.deadline(), Some(at(1000) + DOWN / 10));
+    assert_eq!(machine.handle(at(1100), Input::Advert(Heard { interval, ..fast })), [], "told once");
+}
+
+#[test]
+fn an_active_that_leaves_is_followed_after_the_skew_time() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    assert_eq!(machine.handle(at(10_500), heard(34, 0)), []);
+    assert_eq!(machine.deadline(), Some(at(10_500) + SKEW));
+    assert_eq!(machine.handle(at(10_600), heard(34, 0)), [], "the same by another link");
+    assert_eq!(machine.deadline(), Some(at(10_500) + SKEW));
+    assert_eq!(machine.handle(at(10_500) + SKEW, Input::Timer).first(), Some(&advert(100)));
+}
+
+#[test]
+fn the_only_other_router_follows_at_once() {
+    let mut machine = machine_of(Settings { peers: Peers::One, ..settings() }, Role::Backup);
+    let out = machine.handle(at(10_500), heard(34, 0));
+    assert_eq!(done(out), [advert(100), Acquire, Announce]);
+}
+
+#[test]
+fn the_one_who_is_named_follows_at_once_and_the_others_wait_for_it() {
+    let Input::Advert(leaves) = heard(34, 0) else { return };
+    let named = Input::Advert(Heard { successor: Some(peer(35)), ..leaves });
+    let mut machine = machine_of(settings(), Role::Backup);
+    assert_eq!(done(machine.handle(at(10_500), named)), [advert(100), Acquire, Announce]);
+
+    let other = Input::Advert(Heard { successor: Some(peer(36)), ..leaves });
+    let mut machine = machine_of(settings(), Role::Backup);
+    assert_eq!(done(machine.handle(at(10_500), other)), []);
+    assert_eq!(machine.deadline(), Some(at(10_500) + SECOND + SKEW));
+}
+
+#[test]
+fn the_last_word_of_the_loser_starts_no_race() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    let deadline = machine.deadline();
+    assert_eq!(machine.handle(at(10_500), heard(33, 0)), []);
+    assert_eq!(machine.deadline(), deadline);
+}
+
+#[test]
+fn adverts_of_any_link_keep_a_backup_quiet_and_the_silent_link_is_told_once() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    let Input::Advert(first) = heard(34, 150) else { return };
+    let mut events = Vec::new();
+    for second in 11..30 {
+        let link = Link(u8::from(second >= 20));
+        events.extend(told(&machine.handle(at(second * 1000), Input::Advert(Heard { link, ..first }))));
+    }
+    let expected = [Event::LinkSilent(Link(1)), Event::LinkHeard(Link(1)), Event::LinkSilent(Link(0))];
+    assert_eq!(events, expected);
+    assert_eq!(machine.status().links_silent, [Link(0)]);
+    assert_eq!(machine.deadline(), Some(at(29_000) + DOWN));
+}
+
+/// When a Backup of priority 100 takes over from an Active of priority 50 that adverts from 10 s on.
+fn preempts_at(settings: Settings, caught_up_at: Option<u64>) -> Option<u64> {
+    let mut machine = machine_of(settings, Role::Backup);
+    for tick in 100..400 {
+        let now = at(tick * 100);
+        if caught_up_at == Some(tick * 100) {
+            assert_eq!(machine.handle(now, Input::CaughtUp(true)), []);
+        }
+        let due = machine.deadline().is_some_and(|due| due <= now);
+        let out = machine.handle(now, if due { Input::Timer } else { heard(34, 50) });
+        if out.contains(&Acquire) {
+            return Some(tick * 100);
+        }
+    }
+    None
+}
+
+#[test]
+fn preempts_as_it_is_told() {
+    let with = |preempt, seconds| Settings { preempt, preempt_delay: SECOND * seconds, ..settings() };
+    assert_eq!(preempts_at(with(Preempt::Never, 0), Some(10_000)), None);
+    assert_eq!(preempts_at(with(Preempt::Always, 0), None), Some(13_700));
+    assert_eq!(
+        preempts_at(with(Preempt::Always, 5), None),
+        Some(18_600),
+        "an advert at 14.9 s was the last that counted"
+    );
+    assert_eq!(preempts_at(with(Preempt::AfterSync, 0), None), None);
+    assert_eq!(preempts_at(with(Preempt::AfterSync, 0), Some(20_000)), Some(23_600));
+    assert_eq!(preempts_at(with(Preempt::AfterSync, 20), Some(20_000)), Some(33_600));
+    let owner = Settings { priority: Priority::OWNER, startup_delay: SECOND, ..with(Preempt::Never, 0) };
+    assert_eq!(preempts_at(owner, None), Some(13_100));
+}
+
+#[test]
+fn what_was_synced_before_a_change_of_role_is_void() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_100), Input::CaughtUp(true)));
+    drop(machine.handle(at(10_200), heard(34, 0)));
+    drop(machine.handle(at(10_200) + SKEW, Input::Timer));
+    drop(machine.handle(at(11_000), heard(34, 150)));
+    assert_eq!(machine.role(), Role::Backup);
+    assert!(!machine.status().caught_up);
+}
+
+#[test]
+fn the_owner_is_active_at_once_unless_it_has_to_wait() {
+    let owner = Settings { priority: Priority::OWNER, ..settings() };
+    let mut machine = Machine::new(owner.clone(), at(0));
+    assert_eq!(done(machine.handle(at(0), Input::Start)), [advert(255), Acquire, Announce]);
+    let mut machine = Machine::new(Settings { startup_delay: SECOND * 5, ..owner }, at(0));
+    assert_eq!(done(machine.handle(at(0), Input::Start)), []);
+    assert_eq!(machine.deadline(), Some(at(5000)));
+}
+
+#[test]
+fn a_startup_delay_ends_with_the_first_advert() {
+    let mut machine = backup_of(Settings { startup_delay: SECOND * 60, ..settings() });
+    assert_eq!(machine.deadline(), Some(at(60_000)));
+    drop(machine.handle(at(1000), heard(34, 150)));
+    assert_eq!(machine.deadline(), Some(at(1000) + DOWN));
+}
+
+#[test]
+fn a_frozen_active_gives_up_before_anything_else() {
+    for input in
+        [Input::Timer, Input::Shutdown, heard(34, 50), heard(34, 0), step_down(None, true), Input::Start]
+    {
+        let mut machine = machine_of(settings(), Role::Active);
+        let out = machine.handle(at(13_000), input.clone());
+        assert_eq!(told(&out)[0], Event::Became(Role::Backup, Why::Frozen(SECOND * 3)), "{input:?}");
+        assert_eq!(done(out), [Release], "{input:?}");
+    }
+    let mut machine = machine_of(settings(), Role::Active);
+    assert_eq!(done(machine.handle(at(12_999), Input::Timer)), [advert(100)], "in time");
+    let mut alone = machine_of(Settings { peers: Peers::None, ..settings() }, Role::Active);
+    assert_eq!(done(alone.handle(at(99_000), Input::Timer)), [advert(100)], "nobody else was there");
+}
+
+#[test]
+fn a_backup_that_wakes_late_listens_once_more() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    let late = SECOND * 2;
+    let wake = at(10_000) + DOWN + late;
+    assert_eq!(machine.handle(wake, Input::Timer), [Output::Note(Event::Overslept(late))]);
+    assert_eq!(machine.deadline(), Some(wake + DOWN));
+    let again = wake + DOWN + late;
+    assert_eq!(done(machine.handle(again, Input::Timer)), [advert(100), Acquire, Announce], "not for ever");
+}
+
+#[test]
+fn a_deaf_backup_takes_nothing_over() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_000), Input::Link(Link(0), false)));
+    assert!(machine.deadline().is_some(), "it hears by the other link");
+    drop(machine.handle(at(10_000), Input::Link(Link(1), false)));
+    assert_eq!(machine.deadline(), None);
+    drop(machine.handle(at(20_000), Input::Link(Link(1), true)));
+    assert_eq!(machine.deadline(), Some(at(20_000) + down(Priority::LOWEST, Interval::DEFAULT)));
+    drop(machine.handle(at(20_000), Input::Link(Link(0), true)));
+    assert_eq!(machine.status().priority, Priority::DEFAULT);
+}
+
+#[test]
+fn a_lowered_active_yields_to_a_better_peer_alone() {
+    let lowered = Input::Fitness(Fitness::Lowered(30));
+    let mut machine = machine_of(settings(), Role::Active);
+    drop(machine.handle(at(10_100), Input::Peer(peer(33), good(70))));
+    assert_eq!(done(machine.handle(at(10_100), lowered.clone())), [], "it is no better");
+    assert_eq!(done(machine.handle(at(11_000), Input::Timer)), [advert(70)]);
+    let unsynced = good(254).map(|peer| Peer { caught_up: false, ..peer });
+    assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), unsynced))), []);
+    let unfit = good(254).map(|peer| Peer { fit: false, ..peer });
+    assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), unfit))), []);
+    let out = machine.handle(at(11_000), Input::Peer(peer(34), good(71)));
+    assert_eq!(told(&out), [Event::Became(Role::Backup, Why::Yielded { to: Some(peer(34)) })]);
+    assert_eq!(done(out), [Release, Output::Advertise { priority: 0, successor: Some(peer(34)) }]);
+}
+
+#[test]
+fn an_unfit_active_stays_where_nobody_else_is_fit() {
+    let down = Input::Link(Link(0), false);
+    let mut alone = machine_of(Settings { peers: Peers::None, ..settings() }, Role::Active);
+    assert_eq!(done(alone.handle(at(10_100), down.clone())), []);
+    let mut machine = machine_of(settings(), Role::Active);
+    drop(machine.handle(at(10_100), Input::Peer(peer(34), None)));
+    assert_eq!(done(machine.handle(at(10_100), down.clone())), [], "out of reach");
+
+    let mut machine = machine_of(settings(), Role::Active);
+    assert_eq!(done(machine.handle(at(10_100), down.clone())), [Release, advert(0)], "nothing is known");
+    let due = machine.deadline().unwrap();
+    assert_eq!(done(machine.handle(due, Input::Timer)), [advert(1), Acquire, Announce], "nobody came");
+    assert_eq!(done(machine.handle(due, down)), [], "it tries once");
+    drop(machine.handle(due, Input::Link(Link(0), true)));
+    assert_eq!(machine.status().priority, Priority::DEFAULT);
+}
+
+#[test]
+fn an_operator_moves_it_to_a_fit_peer_where_it_stays() {
+    let settings = Settings { preempt: Preempt::Always, ..settings() };
+    let mut machine = machine_of(settings, Role::Active);
+    drop(machine.handle(at(10_100), Input::Peer(peer(34), good(50))));
+    let out = machine.handle(at(10_200), step_down(None, false));
+    assert_eq!(done(out), [Release, Output::Advertise { priority: 0, successor: Some(peer(34)) }]);
+    for second in 11..40 {
+        assert_eq!(done(machine.handle(at(second * 1000), heard(34, 50))), []);
+        assert!(machine.deadline().is_some_and(|due| due > at(second * 1000 + 999)), "preempts at {second}");
+    }
+    assert!(machine.status().stood_down);
+    let due = machine.deadline().unwrap();
+    assert_eq!(done(machine.handle(due, Input::Timer)), [advert(100), Acquire, Announce], "the other died");
+    assert!(!machine.status().stood_down);
+}
+
+#[test]
+fn an_operator_is_told_why_not() {
+    let refusal = |machine: &mut Machine, to| match told(&machine.handle(at(10_500), step_down(to, false)))[..]
+    {
+        [Event::Refused(refusal)] => Some(refusal),
+        _ => None,
+    };
+    let mut machine = machine_of(settings(), Role::Active);
+    drop(machine.handle(at(10_100), Input::Peer(peer(33), good(50).map(|peer| Peer { fit: false, ..peer }))));
+    drop(
+        machine.handle(
+            at(10_100),
+            Input::Peer(peer(34), good(50).map(|peer| Peer { caught_up: false, ..peer })),
+        ),
+    );
+    drop(machine.handle(at(10_100), Input::Peer(peer(36), None)));
+    assert_eq!(refusal(&mut machine, None), Some(Refusal::NoFitPeer));
+    assert_eq!(refusal(&mut machine, Some(peer(33))), Some(Refusal::Unfit(peer(33))));
+    assert_eq!(refusal(&mut machine, Some(peer(34))), Some(Refusal::NotCaughtUp(peer(34))));
+    assert_eq!(refusal(&mut machine, Some(peer(36))), Some(Refusal::Unknown(peer(36))));
+    assert_eq!(refusal(&mut machine, Some(peer(35))), Some(Refusal::Itself));
+    assert_eq!(refusal(&mut machine_of(settings(), Role::Backup), None), Some(Refusal::NotActive));
+    let alone = Settings { peers: Peers::None, ..settings() };
+    assert_eq!(refusal(&mut machine_of(alone, Role::Active), None), Some(Refusal::NoPeers));
+    assert_eq!(machine.role(), Role::Active);
+    let forced = machine.handle(at(10_500), step_down(Some(peer(33)), true));
+    assert_eq!(done(forced), [Release, Output::Advertise { priority: 0, successor: Some(peer(33)) }]);
+}
+
+#[test]
+fn two_actives_are_counted_and_answered_within_bounds() {
+    let mut machine = machine_of(settings(), Role::Active);
+    let mut adverts = 0;
+    for millis in (10_000..11_000).step_by(10) {
+        let out = machine.handle(at(millis), heard(34, 50));
+        adverts += out.iter().filter(|&output| *output == advert(100)).count();
+    }
+    assert_eq!(adverts, usize::from(ANSWERS));
+    let status = machine.status();
+    assert_eq!((status.dual_active_episodes, status.dual_active), (1, Duration::from_millis(990)));
+    for second in 11..20 {
+        drop(machine.handle(at(second * 1000), Input::Timer));
+    }
+    drop(machine.handle(at(19_500), heard(34, 50)));
+    let status = machine.status();
+    assert_eq!((status.dual_active_episodes, status.dual_active), (2, Duration::from_millis(990)));
+}
+
+#[test]
+fn a_new_interval_is_told_at_once() {
+    let mut machine = machine_of(settings(), Role::Active);
+    let fast = Settings { interval: Interval::MINIMUM, ..settings() };
+    let out = machine.handle(at(10_500), Input::Configure(Box::new(fast)));
+    assert_eq!(done(out), [advert(100)]);
+    assert_eq!(machine.deadline(), Some(at(10_510)));
+    assert_eq!(done(machine.handle(at(10_510), Input::Timer)), [advert(100)]);
+}
