@@ -327,7 +327,7 @@ fn a_lowered_active_yields_to_a_better_peer_alone() {
     let lowered = Input::Fitness(Fitness::Lowered(30));
     let mut machine = machine_of(settings(), Role::Active);
     drop(machine.handle(at(10_100), Input::Peer(peer(33), good(70))));
-    assert_eq!(done(machine.handle(at(10_100), lowered.clone())), [], "it is no better");
+    assert_eq!(done(machine.handle(at(10_100), lowered)), [], "it is no better");
     assert_eq!(done(machine.handle(at(11_000), Input::Timer)), [advert(70)]);
     let unsynced = good(254).map(|peer| Peer { caught_up: false, ..peer });
     assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), unsynced))), []);
