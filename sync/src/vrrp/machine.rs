@@ -41,167 +41,28 @@
 //!
 //! Nothing here waits, fails or panics, whatever the order of inputs and moments.
 
+mod active;
+mod backup;
 mod event;
+mod hearing;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod simulation;
+mod status;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use event::{Event, Refusal, Why};
+pub use status::Status;
+pub use terms::{Fitness, Heard, Input, Link, Output, Peer, Peers, Preempt, Role, Settings};
 
-use crate::vrrp::timing::{Interval, Priority, Time, down, silence, skew};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::vrrp::timing::{Priority, Time, down};
+use hearing::{Dual, Hearing, Leader};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// One of the links that adverts go over, counted by whoever configures them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Link(pub u8);
-
-/// What a virtual router is told once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How much this director wants to be Active, when nothing is wrong with it.
-    pub priority: Priority,
-    /// Its own address on the first link. Peers are known by theirs on that link, whichever link an advert came by:
-    /// the addresses decide between equal priorities, and both sides must come to the same result.
-    pub address: IpAddr,
-    /// How often it adverts as the Active.
-    pub interval: Interval,
-    /// Whether it takes over from an Active of lower priority.
-    pub preempt: Preempt,
-    /// How long it hears such an Active before it does.
-    pub preempt_delay: Duration,
-    /// How long after the start it only listens, unless it hears an advert: links may need time to forward.
-    pub startup_delay: Duration,
-    /// How many others there are.
-    pub peers: Peers,
-    /// Links that adverts go over.
-    pub links: BTreeSet<Link>,
-}
-
-/// Whether a director takes over from one of lower priority that works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preempt {
-    /// No.
-    Never,
-    /// Yes.
-    Always,
-    /// Once it holds the connections: see [`Input::CaughtUp`].
-    AfterSync,
-}
-
-/// How many other directors the virtual router has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peers {
-    /// None: it stays Active whatever happens, there is nobody to yield to.
-    None,
-    /// One. When that one leaves nobody else can want the addresses, and the skew time is saved.
-    One,
-    /// More, or nobody knows.
-    Several,
-}
-
-/// State of a virtual router (RFC 9568, section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Takes no part.
-    Initialize,
-    /// Listens to the Active.
-    Backup,
-    /// Holds the addresses.
-    Active,
-}
-
-/// How well this director could serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fitness {
-    /// Nothing is wrong.
-    Fit,
-    /// Its priority is lower by so much.
-    Lowered(u8),
-    /// It can't: it is Active only if nobody else wants to be.
-    Unfit,
-}
-
-/// What is known of a peer by other means than adverts, since Backups don't send any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Its priority as it is now.
-    pub priority: Priority,
-    /// It could serve.
-    pub fit: bool,
-    /// It holds the connections.
-    pub caught_up: bool,
-}
-
-/// An advert that was accepted: refused ones never come here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heard {
-    /// The link it came by.
-    pub link: Link,
-    /// The sender's address on the first link: see [`Settings::address`].
-    pub from: IpAddr,
-    /// 0: it leaves.
-    pub priority: u8,
-    /// How often the sender adverts.
-    pub interval: Interval,
-    /// Who shall take over when it leaves, by address on the first link.
-    pub successor: Option<IpAddr>,
-}
-
-/// What may happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Take part.
-    Start,
-    /// Take part no more.
-    Shutdown,
-    /// An advert came in.
-    Advert(Heard),
-    /// The moment of [`Machine::deadline`] has come. At any other moment it does nothing.
-    Timer,
-    /// A link gained or lost its carrier. One that is down makes the director unfit.
-    Link(Link, bool),
-    /// Tracked targets say so.
-    Fitness(Fitness),
-    /// The connections of the Active are here, or no more. To be said again after each change of role.
-    CaughtUp(bool),
-    /// What a peer says of itself, or that it can't be reached. As long as nothing was said, nothing is known. To be
-    /// said again with each message of the peer: silence of an Active makes what was known void.
-    Peer(IpAddr, Option<Peer>),
-    /// The operator wants another director to be Active: `to`, or the best one.
-    StepDown {
-        /// Who shall be.
-        to: Option<IpAddr>,
-        /// Even if no fit one is known.
-        force: bool,
-    },
-    /// Other settings from now on.
-    Configure(Box<Settings>),
-}
-
-/// What is to be done, in this order, each before the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send an advert on all links.
-    Advertise {
-        /// 0 says that we leave.
-        priority: u8,
-        /// Who shall take over.
-        successor: Option<IpAddr>,
-    },
-    /// Put the addresses on.
-    Acquire,
-    /// Take the addresses off.
-    Release,
-    /// Tell the neighbours that the addresses are here: a burst of gratuitous ARP and neighbour advertisements.
-    Announce,
-    /// Tell people.
-    Note(Event),
-}
 
 /// The state machine of one virtual router.
 #[derive(Debug, Clone)]
@@ -230,33 +91,6 @@ pub struct Machine {
     /// Active: nobody took over when it yielded.
     alone: bool,
     dual: Dual,
-}
-
-/// What people may want to know of a [`Machine`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// What it is.
-    pub role: Role,
-    /// Since when.
-    pub since: Time,
-    /// Its priority now.
-    pub priority: Priority,
-    /// What tracked targets say.
-    pub fitness: Fitness,
-    /// Links without a carrier.
-    pub links_down: Vec<Link>,
-    /// Links where adverts are missing that come by others.
-    pub links_silent: Vec<Link>,
-    /// The Active that a Backup hears: address, priority, and when it was heard last.
-    pub active: Option<(IpAddr, Priority, Time)>,
-    /// It holds the connections.
-    pub caught_up: bool,
-    /// It does not preempt since the operator made it step down.
-    pub stood_down: bool,
-    /// How often another Active was heard while being Active.
-    pub dual_active_episodes: u64,
-    /// For how long, from the first to the last advert of the other.
-    pub dual_active: Duration,
 }
 
 impl Machine {
@@ -294,27 +128,6 @@ impl Machine {
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
-    }
-
-    /// Everything worth showing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let links = |which: fn(&Hearing) -> bool| {
-            self.links.iter().filter(|(_, hearing)| which(hearing)).map(|(&link, _)| link).collect()
-        };
-        Status {
-            role: self.role,
-            since: self.since,
-            priority: self.priority(),
-            fitness: self.fitness,
-            links_down: links(|hearing| !hearing.up),
-            links_silent: links(|hearing| hearing.silent),
-            active: self.leader.map(|leader| (leader.from, leader.priority, leader.heard)),
-            caught_up: self.caught_up,
-            stood_down: self.stood_down,
-            dual_active_episodes: self.dual.episodes,
-            dual_active: self.dual.total,
-        }
     }
 
     /// Takes in what happened at `now`, which must not go back, and says what to do.
@@ -406,239 +219,6 @@ impl Machine {
     }
 }
 
-/// Backup (RFC 9568, section 6.4.2).
-impl Machine {
-    fn listen(&mut self, now: Time, heard: Heard, out: &mut Vec<Output>) {
-        if heard.from == self.settings.address {
-            return;
-        }
-        self.note_link(now, heard.link, out);
-        self.overslept = false;
-        match Priority::new(heard.priority) {
-            None => self.succeed(now, heard, out),
-            Some(priority) if self.preempts(now, priority) => {
-                if self.leader.take_if(|leader| leader.from == heard.from).is_some() {
-                    out.push(Output::Note(Event::Preempts { from: heard.from, priority }));
-                }
-                // A start-up delay, or the skew of somebody who left, may run out earlier or later than this.
-                let patience = now + down(self.priority(), heard.interval);
-                self.deadline = Some(self.deadline.map_or(patience, |deadline| deadline.min(patience)));
-            }
-            Some(priority) => self.follow(now, heard, priority, out),
-        }
-    }
-
-    /// The Active lives, and is to stay.
-    fn follow(&mut self, now: Time, heard: Heard, priority: Priority, out: &mut Vec<Output>) {
-        let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
-        let sender = Leader { from: heard.from, priority, interval: heard.interval, heard: now };
-        let better = |leader: &Leader| {
-            leader.from != sender.from
-                && (leader.priority, leader.from) > (priority, sender.from)
-                && now.since(leader.heard) < silence(leader.interval)
-        };
-        let leader = self.leader.filter(better).unwrap_or(sender);
-        if leader.interval != interval {
-            out.push(Output::Note(Event::Interval { from: leader.from, interval: leader.interval }));
-        }
-        self.leader = Some(leader);
-        self.deadline = Some(now + down(self.priority(), leader.interval));
-    }
-
-    /// Somebody leaves: the Active, or the loser of two.
-    fn succeed(&mut self, now: Time, heard: Heard, out: &mut Vec<Output>) {
-        if self.leader.is_some_and(|leader| leader.from != heard.from) {
-            return;
-        }
-        self.leader = None;
-        let skew = skew(self.priority(), heard.interval);
-        let wait = match heard.successor {
-            Some(successor) if successor == self.settings.address => Duration::ZERO,
-            // Time for the one who was named.
-            Some(_) => heard.interval.duration() + skew,
-            None if self.settings.peers == Peers::One && !self.unfit() => Duration::ZERO,
-            None => skew,
-        };
-        if wait.is_zero() {
-            self.take_over(now, Why::Left(heard.from), out);
-        } else {
-            // The same word comes by every link.
-            let wait = now + wait;
-            self.deadline = Some(self.deadline.map_or(wait, |deadline| deadline.min(wait)));
-        }
-    }
-
-    fn preempts(&mut self, now: Time, priority: Priority) -> bool {
-        if priority >= self.priority() {
-            self.outranks_since = None;
-            return false;
-        }
-        let since = *self.outranks_since.get_or_insert(now);
-        let wants = match self.settings.preempt {
-            _ if self.priority() == Priority::OWNER => true,
-            Preempt::Never => false,
-            Preempt::Always => true,
-            Preempt::AfterSync => self.caught_up,
-        };
-        wants && !self.stood_down && now.since(since) >= self.settings.preempt_delay
-    }
-
-    /// Active_Down_Timer fired.
-    fn down(&mut self, now: Time, out: &mut Vec<Output>) {
-        let Some(deadline) = self.deadline.filter(|&deadline| deadline <= now) else { return };
-        let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
-        let late = now.since(deadline);
-        if self.deaf() {
-            self.deadline = None;
-        } else if late > interval.duration() && !self.overslept && self.settings.peers != Peers::None {
-            self.overslept = true;
-            self.deadline = Some(now + down(self.priority(), interval));
-            out.push(Output::Note(Event::Overslept(late)));
-        } else {
-            // Peers that let it come to this are not there, unless it preempts.
-            if self.outranks_since.is_none() {
-                self.peers.values_mut().for_each(|peer| *peer = None);
-            }
-            self.take_over(now, Why::Silence, out);
-        }
-    }
-
-    /// After a change of links: a deaf director waits for nothing, one that was deaf listens first.
-    fn prick_ears(&mut self, now: Time, was_deaf: bool) {
-        if self.deaf() {
-            self.deadline = None;
-        } else if was_deaf {
-            self.deadline = Some(now + down(self.priority(), self.settings.interval));
-        }
-    }
-
-    fn take_over(&mut self, now: Time, why: Why, out: &mut Vec<Output>) {
-        self.advert(now, out);
-        out.extend([Output::Acquire, Output::Announce]);
-        self.alone = self.unfit();
-        self.stood_down = false;
-        self.enter(now, Role::Active, Some(now + self.settings.interval.duration()), why, out);
-    }
-}
-
-/// Active (RFC 9568, section 6.4.3).
-impl Machine {
-    /// Adver_Timer fired.
-    fn advertise(&mut self, now: Time, out: &mut Vec<Output>) {
-        let Some(deadline) = self.deadline.filter(|&deadline| deadline <= now) else { return };
-        self.answers = 0;
-        self.advert(now, out);
-        let interval = self.settings.interval.duration();
-        let next = deadline + interval;
-        self.deadline = Some(if next > now { next } else { now + interval });
-        if self.dual.ended(now, silence(self.settings.interval)) {
-            out.push(Output::Note(Event::DualActiveEnded));
-        }
-    }
-
-    fn meet(&mut self, now: Time, heard: Heard, out: &mut Vec<Output>) {
-        if heard.from == self.settings.address {
-            return;
-        }
-        let Some(priority) = Priority::new(heard.priority) else {
-            self.answer(now, out);
-            return;
-        };
-        if self.dual.heard(now) {
-            out.push(Output::Note(Event::DualActive { from: heard.from, priority }));
-        }
-        if (priority, heard.from) > (self.priority(), self.settings.address) {
-            let leader = Leader { from: heard.from, priority, interval: heard.interval, heard: now };
-            let wait = down(self.priority(), heard.interval);
-            // Not 0: it tells the winner to announce, and nobody to race for the addresses.
-            let last = Output::Advertise { priority: self.priority().get(), successor: None };
-            out.extend([Output::Release, last]);
-            self.back_up(now, wait, Some(leader), Why::Outranked { by: heard.from, priority }, out);
-        } else if self.answer(now, out) {
-            out.push(Output::Announce);
-        }
-    }
-
-    /// An advert out of turn, so that the others and the switches between know where the Active is. Not without end:
-    /// somebody may not hear us.
-    fn answer(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
-        let answers = self.answers < ANSWERS;
-        if answers {
-            self.answers += 1;
-            self.advert(now, out);
-        }
-        answers
-    }
-
-    /// Gives up what a better director can have.
-    fn reconsider(&mut self, now: Time, out: &mut Vec<Output>) {
-        let own = self.priority();
-        self.alone &= self.unfit();
-        let sound = !self.unfit() && self.fitness == Fitness::Fit;
-        if sound || self.settings.peers == Peers::None {
-            return;
-        }
-        let after_sync = self.settings.preempt == Preempt::AfterSync;
-        let better = |peer: &Peer| self.unfit() || peer.priority > own && (peer.caught_up || !after_sync);
-        if let Some(to) = self.best(better) {
-            self.yield_to(now, Some(to), Why::Yielded { to: Some(to) }, out);
-        } else if self.unfit() && self.peers.is_empty() && !self.alone {
-            self.yield_to(now, None, Why::Yielded { to: None }, out);
-        }
-    }
-
-    fn step_down(&mut self, now: Time, to: Option<IpAddr>, force: bool, out: &mut Vec<Output>) {
-        match self.successor(to, force) {
-            Ok(successor) => {
-                self.yield_to(now, successor, Why::StoodDown { to: successor }, out);
-                self.stood_down = true;
-            }
-            Err(refusal) => out.push(Output::Note(Event::Refused(refusal))),
-        }
-    }
-
-    fn successor(&self, to: Option<IpAddr>, force: bool) -> Result<Option<IpAddr>, Refusal> {
-        if self.settings.peers == Peers::None {
-            return Err(Refusal::NoPeers);
-        }
-        let after_sync = self.settings.preempt == Preempt::AfterSync;
-        let fit = |peer: &Peer| peer.fit && (peer.caught_up || !after_sync);
-        let Some(to) = to else {
-            let best = self.best(fit);
-            return if best.is_some() || force { Ok(best) } else { Err(Refusal::NoFitPeer) };
-        };
-        match self.peers.get(&to).copied().flatten() {
-            _ if to == self.settings.address => Err(Refusal::Itself),
-            _ if force => Ok(Some(to)),
-            None => Err(Refusal::Unknown(to)),
-            Some(peer) if !peer.fit => Err(Refusal::Unfit(to)),
-            Some(peer) if !fit(&peer) => Err(Refusal::NotCaughtUp(to)),
-            Some(_) => Ok(Some(to)),
-        }
-    }
-
-    fn yield_to(&mut self, now: Time, successor: Option<IpAddr>, why: Why, out: &mut Vec<Output>) {
-        out.extend([Output::Release, Output::Advertise { priority: LEAVING, successor }]);
-        self.back_up(now, down(self.priority(), self.settings.interval), None, why, out);
-    }
-
-    /// Whatever woke it: if the others must have taken it for dead, it gives up before it does anything.
-    fn thaw(&mut self, now: Time, out: &mut Vec<Output>) {
-        let slept = now.since(self.sent);
-        let given_up = slept >= silence(self.settings.interval) && self.settings.peers != Peers::None;
-        if self.role == Role::Active && given_up {
-            out.push(Output::Release);
-            let wait = down(self.priority(), self.settings.interval);
-            self.back_up(now, wait, None, Why::Frozen(slept), out);
-        }
-    }
-
-    fn advert(&mut self, now: Time, out: &mut Vec<Output>) {
-        self.sent = now;
-        out.push(Output::Advertise { priority: self.priority().get(), successor: None });
-    }
-}
-
 /// What all states share.
 impl Machine {
     fn back_up(
@@ -713,77 +293,9 @@ impl Machine {
         self.links = settings.links.iter().map(|&link| (link, kept(&link))).collect();
         self.settings = settings;
     }
-
-    /// Adverts that come by one link and not by another tell of a broken one.
-    fn note_link(&mut self, now: Time, heard: Link, out: &mut Vec<Output>) {
-        let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
-        for (&link, hearing) in &mut self.links {
-            if self.leader.is_none() {
-                hearing.heard = now;
-            }
-            let silent = link != heard && now.since(hearing.heard) > silence(interval);
-            if link == heard {
-                hearing.heard = now;
-                if std::mem::take(&mut hearing.silent) {
-                    out.push(Output::Note(Event::LinkHeard(link)));
-                }
-            } else if hearing.up && silent && !std::mem::replace(&mut hearing.silent, true) {
-                out.push(Output::Note(Event::LinkSilent(link)));
-            }
-        }
-    }
-}
-
-/// The Active, as a Backup hears it.
-#[derive(Debug, Clone, Copy)]
-struct Leader {
-    from: IpAddr,
-    priority: Priority,
-    interval: Interval,
-    heard: Time,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Hearing {
-    up: bool,
-    heard: Time,
-    silent: bool,
-}
-
-impl Hearing {
-    const fn new(now: Time) -> Self {
-        Self { up: true, heard: now, silent: false }
-    }
-}
-
-/// How often, and how long, others were Active too.
-#[derive(Debug, Clone, Copy, Default)]
-struct Dual {
-    episodes: u64,
-    total: Duration,
-    last: Option<Time>,
-}
-
-impl Dual {
-    /// True for the first advert of an episode.
-    fn heard(&mut self, now: Time) -> bool {
-        let last = self.last.replace(now);
-        match last {
-            Some(last) => self.total += now.since(last),
-            None => self.episodes += 1,
-        }
-        last.is_none()
-    }
-
-    /// True if an episode ended since nothing was heard for `patience`.
-    fn ended(&mut self, now: Time, patience: Duration) -> bool {
-        self.last.take_if(|last| now.since(*last) >= patience).is_some()
-    }
 }
 
 /// The priority of an Active that leaves (RFC 9568, section 5.2.4).
 const LEAVING: u8 = 0;
-/// Adverts out of turn between two regular ones: a loser's advert and last word over two links.
-const ANSWERS: u8 = 4;
 /// More than a virtual router has.
 const PEERS: usize = 256;

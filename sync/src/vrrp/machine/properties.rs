@@ -1,7 +1,9 @@
 //! What holds for any settings.
 
 use super::*;
+use crate::vrrp::timing::{Interval, skew};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn address(last: u8) -> IpAddr {
     [10, 0, 1, last].into()

@@ -2,6 +2,7 @@
 //! happened, once it is calm there is one Active.
 
 use super::*;
+use crate::vrrp::timing::{Interval, silence};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::cmp::Reverse;

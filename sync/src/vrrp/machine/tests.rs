@@ -1,5 +1,7 @@
 use super::*;
+use crate::vrrp::timing::Interval;
 use Output::{Acquire, Announce, Release};
+use std::collections::BTreeSet;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Skew time of priority 100 at 1 s.
@@ -410,7 +412,7 @@ fn two_actives_are_counted_and_answered_within_bounds() {
         let out = machine.handle(at(millis), heard(34, 50));
         adverts += out.iter().filter(|&output| *output == advert(100)).count();
     }
-    assert_eq!(adverts, usize::from(ANSWERS));
+    assert_eq!(adverts, usize::from(active::ANSWERS));
     let status = machine.status();
     assert_eq!((status.dual_active_episodes, status.dual_active), (1, Duration::from_millis(990)));
     for second in 11..20 {
