@@ -111,7 +111,7 @@ pub enum Input {
     Shutdown,
     /// An advert came in.
     Advert(Heard),
-    /// The moment of [`Machine::deadline`] has come. At any other moment it does nothing.
+    /// The moment of [`super::Machine::deadline`] has come. At any other moment it does nothing.
     Timer,
     /// A link gained or lost its carrier. One that is down makes the director unfit.
     Link(Link, bool),
