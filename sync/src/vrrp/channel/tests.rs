@@ -148,11 +148,16 @@ fn nothing_signed_is_heard_twice_or_under_another_name() {
     assert_eq!(from("192.168.1.33", &first, &mut receiver), Err(Discard::Replayed));
     let second = advert(&mut sender);
     assert_ne!(first, second);
+    let overtaken = advert(&mut sender);
+    let newest = advert(&mut sender);
     assert!(from("192.168.1.33", &second, &mut receiver).is_ok());
+    assert!(from("192.168.1.33", &newest, &mut receiver).is_ok());
 
     let mut restarted =
         Receiver::new(channel("192.168.1.34", &["192.168.1.33"], ring(7, None)), receiver.heard());
     assert_eq!(from("192.168.1.33", &second, &mut restarted), Err(Discard::Replayed));
+    assert_eq!(from("192.168.1.33", &overtaken, &mut restarted), Err(Discard::Replayed), "nobody knows");
+    assert!(from("192.168.1.33", &overtaken, &mut receiver).is_ok(), "here it is known");
     assert!(from("192.168.1.33", &advert(&mut sender), &mut restarted).is_ok());
 
     let mut anew = Sender::new(channel("192.168.1.33", &[], ring(7, None)), EPOCH + 1);

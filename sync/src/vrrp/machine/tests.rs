@@ -325,6 +325,38 @@ fn a_deaf_backup_takes_nothing_over() {
 }
 
 #[test]
+fn an_advert_that_was_on_its_way_does_not_make_a_deaf_backup_hear() {
+    let deaf = || {
+        let mut machine = machine_of(settings(), Role::Backup);
+        drop(machine.handle(at(10_000), Input::Link(Link(0), false)));
+        drop(machine.handle(at(10_000), Input::Link(Link(1), false)));
+        drop(machine.handle(at(10_001), heard(34, 150)));
+        machine
+    };
+    let mut machine = deaf();
+    let due = machine.deadline().unwrap();
+    assert_eq!(machine.handle(due, Input::Timer), []);
+    assert_eq!(machine.deadline(), None);
+
+    let mut machine = deaf();
+    drop(machine.handle(at(13_500), Input::Link(Link(0), true)));
+    let listens = down(Priority::LOWEST, Interval::DEFAULT);
+    assert_eq!(machine.deadline(), Some(at(13_500) + listens), "what it missed was no silence");
+}
+
+#[test]
+fn of_two_actives_a_backup_goes_by_the_better() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_100), heard(36, 120)));
+    assert_eq!(machine.status().active, Some((peer(34), Priority::new(150).unwrap(), at(10_000))));
+    assert_eq!(machine.deadline(), Some(at(10_100) + DOWN), "somebody is Active");
+    drop(machine.handle(at(10_200), heard(36, 0)));
+    assert_eq!(machine.deadline(), Some(at(10_100) + DOWN));
+    drop(machine.handle(at(13_000), heard(36, 120)));
+    assert_eq!(machine.status().active.map(|(from, ..)| from), Some(peer(36)), "the better one is silent");
+}
+
+#[test]
 fn a_lowered_active_yields_to_a_better_peer_alone() {
     let lowered = Input::Fitness(Fitness::Lowered(30));
     let mut machine = machine_of(settings(), Role::Active);
@@ -353,9 +385,16 @@ fn an_unfit_active_stays_where_nobody_else_is_fit() {
     assert_eq!(done(machine.handle(at(10_100), down.clone())), [Release, advert(0)], "nothing is known");
     let due = machine.deadline().unwrap();
     assert_eq!(done(machine.handle(due, Input::Timer)), [advert(1), Acquire, Announce], "nobody came");
-    assert_eq!(done(machine.handle(due, down)), [], "it tries once");
+    assert_eq!(done(machine.handle(due, down.clone())), [], "it tries once");
     drop(machine.handle(due, Input::Link(Link(0), true)));
     assert_eq!(machine.status().priority, Priority::DEFAULT);
+    assert_eq!(done(machine.handle(due, down.clone())), [Release, advert(0)], "it was well in between");
+
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_100), Input::Peer(peer(34), good(150))));
+    let due = machine.deadline().unwrap();
+    assert_eq!(done(machine.handle(due, Input::Timer)), [advert(100), Acquire, Announce]);
+    assert_eq!(done(machine.handle(due, down)), [], "what was known of the peer is void: it was silent");
 }
 
 #[test]
