@@ -1,19 +1,20 @@
 //! Who is Active: the state machine of RFC 9568, section 6.4, without I/O.
 //!
 //! ```text
-//!                           +---------------+
-//!              +----------->|  Initialize   |<-----------+
-//!              |            +---------------+            |
-//!   Shutdown:  |              |           |              |  Shutdown
-//!   last word  |   Start, and |           | Start        |
-//!              |   priority   |           |              |
-//!              |   is 255     v           v              |
-//!            +---------------+   down    +---------------+
-//!            |               |<----------|               |
-//!            |    Active     |           |    Backup     |
-//!            |               |---------->|               |
-//!            +---------------+  outranked, frozen,       +
-//!                               unfit, stood down
+//!                       +--------------+
+//!        +------------->|  Initialize  |<-------------+
+//!        |              +--------------+              |
+//!        |                |          |                |
+//!        |  Start,        |          |  Start         |
+//!        |  priority 255  v          v                |
+//!        |      +----------+  silence  +----------+   |
+//!        |      |          |  or left  |          |   |
+//!        +------|  Active  |<----------|  Backup  |---+
+//!      Shutdown |          |---------->|          | Shutdown
+//!               +----------+ outranked +----------+
+//!                            frozen
+//!                            yields
+//!                            StepDown
 //! ```
 //!
 //! | | Initialize (6.4.1) | Backup (6.4.2) | Active (6.4.3) |

@@ -222,8 +222,8 @@ impl World {
         (self.loss, self.copies) = (0.0, 0.0);
         self.cut = [[[false; 4]; 4]; LINKS as usize];
         for at in 0..self.nodes.len() {
-            (0..LINKS).for_each(|link| self.carrier(at, link, true));
             self.wake(at);
+            (0..LINKS).for_each(|link| self.carrier(at, link, true));
             self.tell(at, Input::Fitness(Fitness::Fit));
         }
         if self.nodes.iter().all(|node| !node.running) {
