@@ -24,9 +24,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Programs that run at once. Further ones wait.
 const AT_ONCE: usize = 64;
@@ -55,7 +56,12 @@ pub(crate) async fn probe(
     trace: &Trace,
 ) -> Result<Passed, Failure> {
     let command = command(target, settings);
-    let mut attempt = Attempt { name: name(&command), stage: Stage::Waits, output: Output::default() };
+    let mut attempt = Attempt {
+        name: name(&command),
+        stage: Stage::Waits,
+        waited: Duration::ZERO,
+        output: Output::default(),
+    };
     let result = match timeout(target.timeout, attempt.run(command, target, settings, programs, trace)).await
     {
         Ok(ended) => ended.and_then(|status| judge(&attempt.name, settings.exit, status, &attempt.output)),
@@ -69,6 +75,8 @@ pub(crate) async fn probe(
 struct Attempt {
     name: String,
     stage: Stage,
+    /// How long others had their turn first.
+    waited: Duration,
     output: Output,
 }
 
@@ -91,7 +99,9 @@ impl Attempt {
         programs: &Programs,
         trace: &Trace,
     ) -> Result<ExitStatus, Failure> {
+        let begin = Instant::now();
         let permit = Arc::clone(&programs.0).acquire_owned().await;
+        self.waited = begin.elapsed();
         let permit = permit.map_err(|_| Failure::new(Fault::Local, "the director is stopping"))?;
         self.stage = Stage::Starts;
         trace.note(|| format!("runs {command:?} as {}", settings.user));
@@ -122,6 +132,17 @@ impl Attempt {
         status
     }
 
+    /// What of the time went by before its turn came, if that matters.
+    fn turn(&self, timeout: Duration) -> String {
+        if self.waited < timeout / 4 {
+            return String::new();
+        }
+        format!(
+            " ({:.1?} of it waiting for its turn: the director runs at most {AT_ONCE} programs at once)",
+            self.waited
+        )
+    }
+
     fn timed_out(&mut self, target: &Target) -> Failure {
         let (name, timeout) = (&self.name, target.timeout);
         match &self.stage {
@@ -134,7 +155,8 @@ impl Attempt {
             ),
             Stage::Starts => {
                 let reason = format!(
-                    "{name} could not be started within {timeout:?}: is its disk, or the directory of users, slow?"
+                    "{name} could not be started within {timeout:?}{}: is its disk, or the directory of users, slow?",
+                    self.turn(timeout)
                 );
                 Failure::new(Fault::Local, reason)
             }
@@ -150,7 +172,7 @@ impl Attempt {
                 let said = self.output.said().map(|said| format!("; it said: {said}")).unwrap_or_default();
                 Failure::new(
                     Fault::TimedOut,
-                    format!("{name} did not end within {timeout:?} and {killed}{said}"),
+                    format!("{name} did not end within {timeout:?}{} and {killed}{said}", self.turn(timeout)),
                 )
             }
         }

@@ -355,6 +355,19 @@ async fn only_so_many_run_at_once() {
 }
 
 #[tokio::test]
+async fn a_program_that_had_to_wait_is_not_blamed_for_it() {
+    let resources = Arc::new(Resources::default());
+    let _others = resources.programs.0.clone().acquire_many_owned(63).await.unwrap();
+    let first = within(Duration::from_millis(500), shell("sleep 60"));
+    let second = within(Duration::from_millis(1500), shell("sleep 60"));
+    let (trace, other) = (Trace::quiet(), Trace::quiet());
+    let (_, second) = tokio::join!(make(&first, &resources, &trace), make(&second, &resources, &other));
+    let failure = second.result.unwrap_err();
+    assert!(failure.reason.starts_with("sh did not end within 1.5s ("), "{failure}");
+    assert!(failure.reason.contains("ms of it waiting for its turn: "), "{failure}");
+}
+
+#[tokio::test]
 async fn a_program_has_its_turn_until_it_is_gone() {
     let resources = Arc::new(Resources::default());
     let _others = resources.programs.0.clone().acquire_many_owned(63).await.unwrap();
