@@ -50,11 +50,8 @@ pub fn targets_of<'a>(
     service: &'a Service,
     server: &'a RealServer,
 ) -> impl Iterator<Item = (&'a ProbeSpec, Target)> {
-    let probes = server.checks.probes.iter().filter_map(|name| model.probes.get(name));
-    probes.filter_map(move |probe| {
-        let address = probe.destination(service, server)?;
-        Some((probe, target(node, probe, address, Role::Active, probe.policy.start)))
-    })
+    destinations(model, service, server)
+        .map(move |(probe, address)| (probe, target(node, probe, address, Role::Active, probe.policy.start)))
 }
 
 /// Who the targets of [`targets`] are probed for.
@@ -93,13 +90,9 @@ pub fn keep(targets: &BTreeMap<TargetId, Target>) -> Starts {
 pub fn moved(before: &Users, verdicts: &VerdictMap, after: &Users) -> VerdictMap {
     let mut known = BTreeMap::new();
     for (id, users) in before.iter().filter(|(id, _)| !after.contains_key(id)) {
-        let verdict = verdicts.get(id).filter(|verdict| verdict.state != State::Unknown);
-        known.extend(
-            users
-                .iter()
-                .zip(std::iter::repeat(verdict))
-                .filter_map(|(user, verdict)| Some(((probe_of(id), user), verdict?))),
-        );
+        if let Some(verdict) = verdicts.get(id).filter(|verdict| verdict.state != State::Unknown) {
+            known.extend(users.iter().map(|user| ((probe_of(id), user), verdict)));
+        }
     }
     let fresh = after.iter().filter(|(id, _)| !before.contains_key(id));
     let moved = fresh.filter_map(|(id, users)| {
@@ -108,13 +101,6 @@ pub fn moved(before: &Users, verdicts: &VerdictMap, after: &Users) -> VerdictMap
         Some((id.clone(), Arc::clone(verdicts.min_by_key(|verdict| verdict.is_up())?)))
     });
     moved.collect()
-}
-
-/// What targets begin as that have a verdict.
-#[must_use]
-pub fn as_judged(verdicts: &VerdictMap) -> Starts {
-    let known = verdicts.iter().filter(|(_, verdict)| verdict.state != State::Unknown);
-    known.map(|(id, verdict)| (id.clone(), if verdict.is_up() { Start::Up } else { Start::Down })).collect()
 }
 
 /// The name of what a probe tries on a server; `None`: there is no address or port to try it on.
@@ -132,12 +118,19 @@ fn wanted(
         servers.map(move |server| (service, server))
     });
     servers.flat_map(|(service, server)| {
-        let probes = server.checks.probes.iter().filter_map(|name| model.probes.get(name));
-        probes.filter_map(move |probe| {
-            let address = probe.destination(service, server)?;
-            Some((named(probe, address), address, probe, (service, server)))
-        })
+        destinations(model, service, server)
+            .map(move |(probe, address)| (named(probe, address), address, probe, (service, server)))
     })
+}
+
+/// The probes of a server that have somewhere to go, in their order, and where.
+fn destinations<'a>(
+    model: &'a Model,
+    service: &'a Service,
+    server: &'a RealServer,
+) -> impl Iterator<Item = (&'a ProbeSpec, SocketAddr)> {
+    let probes = server.checks.probes.iter().filter_map(|name| model.probes.get(name));
+    probes.filter_map(move |probe| Some((probe, probe.destination(service, server)?)))
 }
 
 fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {

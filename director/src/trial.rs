@@ -140,12 +140,9 @@ impl Plan {
     /// Makes the attempts, all at once, each within its timeout and [`LONGEST`]. Ends them if it is dropped.
     pub async fn run(self, resources: &Resources) -> Trial {
         let Self { service, server, attempts, required } = self;
-        let attempts = attempts.into_iter().map(async |(probe, target)| {
-            let target = Target { timeout: target.timeout.min(LONGEST), ..target };
-            let trace = Trace::recording();
-            let outcome = attempt(&target, resources, &trace).await;
-            Tried::new(probe, &target, outcome, trace.into_dialogue())
-        });
+        let attempts = attempts
+            .into_iter()
+            .map(async |(probe, target)| Tried::now(probe, target, resources, Trace::recording()).await);
         let probes = join_all(attempts).await;
         let up = probes.iter().filter(|tried| tried.passed).count() >= required;
         Trial { service, server, up, required, probes }
@@ -153,9 +150,15 @@ impl Plan {
 }
 
 impl Tried {
+    /// Makes an attempt, within the target's timeout and [`LONGEST`], and keeps what the trace keeps of it.
+    pub async fn now(probe: String, target: Target, resources: &Resources, trace: Trace) -> Self {
+        let target = Target { timeout: target.timeout.min(LONGEST), ..target };
+        let outcome = attempt(&target, resources, &trace).await;
+        Self::new(probe, &target, outcome, trace.into_dialogue())
+    }
+
     /// What came of an attempt on `target`.
-    #[must_use]
-    pub fn new(probe: String, target: &Target, outcome: Outcome, dialogue: Vec<Step>) -> Self {
+    fn new(probe: String, target: &Target, outcome: Outcome, dialogue: Vec<Step>) -> Self {
         let (passed, failure) = match outcome.result {
             Ok(passed) => (Some(passed), None),
             Err(failure) => (None, Some(failure)),

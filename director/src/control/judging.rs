@@ -20,7 +20,7 @@ impl Control {
 
     /// The same after a change, which those that are probed already don't notice.
     pub(super) fn probe_on(&mut self) {
-        let mut starts = targets::as_judged(&self.moved);
+        let mut starts = targets::resume(&targets::remember(&self.moved));
         starts.extend(targets::keep(&self.targets.borrow()));
         self.probe(&starts);
     }

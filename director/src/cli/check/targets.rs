@@ -3,13 +3,13 @@
 use crate::configuration::Configuration;
 use crate::table::Columns;
 use crate::targets::{target_id, targets_of};
-use crate::trial::{LONGEST, Tried};
+use crate::trial::Tried;
 use crate::words::printable;
 use director_core::model::{Model, Node};
 use futures_util::{StreamExt, stream};
 use health::Target;
+use health::probe::Resources;
 use health::probe::trace::Trace;
-use health::probe::{Resources, attempt};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -50,9 +50,8 @@ impl Targets {
     pub(super) async fn try_all(configuration: &Configuration) -> Self {
         let resources = &Resources::default();
         let attempts = wanted(&configuration.model, &configuration.node).into_iter().map(async |it| {
-            let target = Target { timeout: it.target.timeout.min(LONGEST), ..it.target };
-            let outcome = attempt(&target, resources, &Trace::quiet()).await;
-            Row { servers: it.servers, tried: Tried::new(it.probe, &target, outcome, Vec::new()) }
+            let tried = Tried::now(it.probe, it.target, resources, Trace::quiet()).await;
+            Row { servers: it.servers, tried }
         });
         Self(stream::iter(attempts).buffered(AT_ONCE).collect().await)
     }
