@@ -16,6 +16,7 @@ pub mod live;
 pub mod metrics;
 pub mod options;
 pub mod persistence;
+pub mod redundancy;
 pub mod state;
 pub mod status;
 pub mod table;

@@ -3,9 +3,11 @@
 
 mod probes;
 mod protection;
+mod redundancy;
 
 pub use probes::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeState, ProbeStatus};
 pub use protection::{RateLimitStatus, SynProtectionStatus};
+pub use redundancy::{ActiveStatus, LinkStatus, PeerSays, PeerStatus, RedundancyStatus, RoleStatus};
 
 use director_core::model::Protocol;
 use director_core::overrides::AtDeadline;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "announce")]
 pub mod announce;
 pub mod arp;
 mod checksum;

@@ -8,7 +8,9 @@
 //! | [`channel`] | sending and receiving adverts on one link: codec, authentication and expectations together |
 //! | [`machine`] | who is Active: a state machine without I/O |
 
+#[cfg(feature = "authentication")]
 pub mod authentication;
+#[cfg(feature = "authentication")]
 pub mod channel;
 pub mod machine;
 pub mod packet;

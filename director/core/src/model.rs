@@ -4,12 +4,14 @@ mod mark;
 mod network;
 mod node;
 mod probe;
+mod redundancy;
 mod service;
 
 pub use mark::{Mark, ParseMarkError};
 pub use network::{Granularity, Network, ParseNetworkError};
 pub use node::{Attachment, Node};
 pub use probe::{Checks, ProbeSource, ProbeSpec};
+pub use redundancy::{Announcements, Mode, Redundancy, Side, Track, Tracked};
 pub use service::{
     ClientHash, Persistence, PortMap, PortRange, Protocol, Quiescence, Quorum, Ramp, RateLimit, RateUnit,
     RealServer, Role, Scheduler, Service, SlowStart, Thresholds, Weight,
@@ -39,6 +41,8 @@ pub struct Model {
     pub kernel: KernelSettings,
     /// Most persistence entries of each family; further clients are balanced without one.
     pub persistence_limit: u32,
+    /// How the directors agree on who is Active; `None`: each is, by itself.
+    pub redundancy: Option<Redundancy>,
     /// The HTTP API.
     pub api: ApiSettings,
 }

@@ -67,6 +67,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
         outbound: settings::outbound(file.outbound.as_deref(), &nodes, errors),
         kernel: settings::kernel(kernel),
         persistence_limit: settings::persistence_limit(kernel),
+        redundancy: None,
         api: settings::api(file.api.as_deref(), errors),
         nodes,
         gateways,

@@ -22,6 +22,7 @@ fn model() -> Model {
             conntrack_buckets: None,
         },
         persistence_limit: Model::DEFAULT_PERSISTENCE_LIMIT,
+        redundancy: None,
         api: ApiSettings { socket: Model::DEFAULT_SOCKET.into(), group: None, listen: None },
     }
 }
