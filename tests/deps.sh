@@ -49,6 +49,8 @@ test_needs() {
     program openssl openssl
     program dnsmasq dnsmasq-base
     program xrdp xrdp
+    # Another director to share addresses with.
+    program keepalived keepalived
     # A machine has one mail server, and keeps the one that it has.
     command -v sendmail >/dev/null 2>&1 || program postfix postfix
 }

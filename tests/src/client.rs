@@ -4,6 +4,7 @@ mod conversation;
 mod flow;
 mod hold;
 mod load;
+mod pinger;
 mod tally;
 mod udp;
 mod worker;
@@ -11,6 +12,7 @@ mod worker;
 pub use flow::Flow;
 pub use hold::Hold;
 pub use load::Load;
+pub use pinger::{Attempt, Gap, Pinger, gaps};
 pub use tally::{Failure, Tally};
 pub use udp::UdpClient;
 
@@ -167,6 +169,15 @@ impl Client {
     /// There is no such source address.
     pub fn flow(&self, from: IpAddr, to: SocketAddr) -> Result<Flow> {
         Flow::start(&self.host, from, to)
+    }
+
+    /// Makes a TCP connection every `every`, each of which has `patience` to be made: less than a second, after which
+    /// the kernel would send the first packet again.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn ping_tcp(&self, to: SocketAddr, every: Duration, patience: Duration) -> Result<Pinger> {
+        Pinger::start(self, to, every, patience)
     }
 
     /// True if `to` answers a ping within a second.

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The namespace of both switches.
 pub(crate) const SWITCH: &str = "switch";
 
+/// The directors, and the last numbers of their addresses; those between belong to VIPs.
+const DIRECTORS: [(&str, u8); 3] = [("lb1", 33), ("lb2", 34), ("lb3", 38)];
+
 /// The TCP ports of the Exchange service.
 pub const EXCHANGE_PORTS: [u16; 7] = [25, 80, 443, 465, 587, 717, 2525];
 
@@ -47,7 +50,15 @@ impl Lab {
     /// # Errors
     /// A command failed.
     pub fn new(servers: &[&str]) -> Result<Self> {
-        let directors = ["lb1", "lb2"];
+        Self::with(2, servers)
+    }
+
+    /// As [`Self::new`], with so many directors, of three at most: `lb3` is 192.168.1.38 and 10.0.1.38.
+    ///
+    /// # Errors
+    /// A command failed.
+    pub fn with(directors: usize, servers: &[&str]) -> Result<Self> {
+        let directors: Vec<&str> = DIRECTORS.iter().take(directors).map(|(name, _)| *name).collect();
         let all: Vec<&str> = [SWITCH, "client"].iter().chain(&directors).chain(servers).copied().collect();
         let switch = Host::new(SWITCH);
         let mut batch = String::new();
@@ -75,7 +86,7 @@ impl Lab {
             let _ = writeln!(cables, "link set dev {port} master {bridge} up");
         };
         cable("client", "eth0", "public");
-        for director in directors {
+        for director in &directors {
             cable(director, "eth0", "public");
             cable(director, "eth1", "private");
         }
@@ -87,7 +98,7 @@ impl Lab {
         let client = Client::new(Host::new("client"));
         client.host().set("net.ipv6.ip_nonlocal_bind", "1")?;
         batched(client.host(), &client_addresses())?;
-        for (director, number) in directors.iter().zip(33..) {
+        for (director, number) in directors.iter().zip(numbers()) {
             batched(
                 &Host::new(director),
                 &format!(
@@ -149,7 +160,7 @@ impl Lab {
     #[must_use]
     pub fn configuration(&self, rest: &str) -> String {
         let mut text = String::from("version: 1\nnodes:\n");
-        for (director, number) in self.directors.iter().zip(33..) {
+        for (director, number) in self.directors.iter().zip(numbers()) {
             let _ = writeln!(
                 text,
                 "  {}:\n    public: {{ interface: eth0, addresses: [192.168.1.{number}/24, \"fd00:1::{number}/64\"] }}\n    \
@@ -249,6 +260,11 @@ pub fn without_server(configuration: &str, name: &str) -> String {
 /// A text is no address.
 pub fn addresses(texts: &[&str]) -> std::result::Result<Vec<IpAddr>, AddrParseError> {
     texts.iter().map(|text| text.parse()).collect()
+}
+
+/// The last numbers of the directors' addresses.
+fn numbers() -> impl Iterator<Item = u8> {
+    DIRECTORS.iter().map(|(_, number)| *number)
 }
 
 /// The switch's end of a cable.

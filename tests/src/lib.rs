@@ -41,7 +41,7 @@ pub mod wait;
 
 pub use api::Api;
 pub use authority::{Authority, Certificate};
-pub use client::{Client, Failure, Flow, Hold, Load, Tally, Target, UdpClient};
+pub use client::{Attempt, Client, Failure, Flow, Gap, Hold, Load, Pinger, Tally, Target, UdpClient};
 pub use director::Director;
 pub use error::Error;
 pub use family::Family;

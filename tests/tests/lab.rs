@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::panic::{catch_unwind, resume_unwind};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn balances_by_a_ruleset_written_by_hand() {
@@ -71,6 +71,32 @@ fn any_remote_address_may_be_a_client() {
             let tally = lab.client().visit(&target, 200)?;
             assert_eq!((tally.made(), tally.failed()), (200, 0), "{tally}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn tells_how_long_nobody_answered() {
+    lab::test(|| {
+        let lab = Lab::with(1, &["exchange1"])?;
+        let _servers = lab.start_servers()?;
+        let director = &lab.directors()[0];
+        lab::baseline::balance_by_hand(director, VIP, &[80], &addresses(&["10.0.1.1"])?)?;
+        let to = SocketAddr::new(VIP, 80);
+        let pinger = lab.client().ping_tcp(to, Duration::from_millis(5), Duration::from_millis(500))?;
+        pinger.steady(10)?;
+        let before = Instant::now();
+        director.unplug("eth0")?;
+        eventually(Duration::from_secs(10), "connections fail", || {
+            pinger.gaps().iter().any(|gap| gap.failed > 10)
+        })?;
+        director.plug("eth0")?;
+        pinger.steady(10)?;
+        let (after, attempts) = (Instant::now(), pinger.stop()?);
+        let gaps = lab::client::gaps(&attempts);
+        let [gap] = gaps.as_slice() else { return Err(format!("one gap: {gaps:?}").into()) };
+        let whole = after - before + Duration::from_secs(1);
+        assert!(gap.length() > Duration::from_millis(50) && gap.length() < whole, "{gap}");
         Ok(())
     });
 }
