@@ -31,6 +31,7 @@ pub mod director;
 pub mod error;
 pub mod family;
 pub mod farm;
+pub mod figures;
 pub mod greeting;
 pub mod host;
 pub mod program;

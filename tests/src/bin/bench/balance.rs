@@ -4,9 +4,9 @@
 //! second in the mean, and stay for a short or a long time. The servers count.
 
 use crate::Outcome;
-use crate::figures::{Samples, print_table};
 use crate::processor;
 use crate::proxy::{self, Proxy};
+use lab::figures::{Samples, print_table};
 use lab::{Host, Lab};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

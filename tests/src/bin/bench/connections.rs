@@ -1,8 +1,8 @@
 //! New connections a second through the director, beside the least that can be written by hand, and routing.
 
 use crate::Outcome;
-use crate::figures::{Samples, print_table};
 use crate::hammer::{Count, Sink, hammer};
+use lab::figures::{Samples, print_table};
 
 use lab::farm::without_server;
 use lab::{Director, Host, Lab, baseline};

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::daemon::{Daemon, name};
-use crate::figures::{Samples, milliseconds, print_table};
+use lab::figures::{Samples, milliseconds, print_table};
 use lab::{Host, Lab};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;

@@ -5,7 +5,6 @@
 mod balance;
 mod connections;
 mod daemon;
-mod figures;
 mod growth;
 mod hammer;
 mod listing;

@@ -3,10 +3,10 @@
 //! The real servers are addresses of one host. Whoever probes runs alone, in turns, with the director's ruleset in
 //! the kernel all the time: both make their connections through it.
 
-use crate::figures::{Samples, print_table};
 use crate::proxy::{self, Proxy};
 use crate::{Outcome, processor};
 use lab::farm::without_server;
+use lab::figures::{Samples, print_table};
 use lab::raw::{Raw, flags};
 use lab::{Director, Host, Lab, Server, eventually};
 use std::collections::BTreeMap;

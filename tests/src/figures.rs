@@ -1,23 +1,27 @@
-//! Medians of what was measured, and how they are written.
+//! Medians of what benchmarks measured, and how they are written.
+#![expect(clippy::print_stdout, reason = "benchmarks print tables")]
 
 use std::time::Duration;
 
 /// What was measured several times. Figures of an empty one are 0.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Samples(Vec<f64>);
+pub struct Samples(Vec<f64>);
 
 impl Samples {
-    pub(crate) fn add(&mut self, value: f64) {
+    /// Adds one.
+    pub fn add(&mut self, value: f64) {
         let place = self.0.partition_point(|other| *other < value);
         self.0.insert(place, value);
     }
 
-    /// In milliseconds.
-    pub(crate) fn add_time(&mut self, time: Duration) {
+    /// Adds a time, in milliseconds.
+    pub fn add_time(&mut self, time: Duration) {
         self.add(time.as_secs_f64() * 1e3);
     }
 
-    pub(crate) fn median(&self) -> f64 {
+    /// The middle one; between two, what lies between them.
+    #[must_use]
+    pub fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
         match self.0.len() {
             0 => 0.0,
@@ -27,22 +31,28 @@ impl Samples {
     }
 
     /// The least value that so many percent of the samples do not exceed.
-    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+    #[must_use]
+    pub fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    pub(crate) fn mean(&self) -> f64 {
+    /// Their sum, divided by how many they are.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / self.0.len().max(1) as f64
     }
 
-    pub(crate) fn largest(&self) -> f64 {
+    /// The largest.
+    #[must_use]
+    pub fn largest(&self) -> f64 {
         self.percentile(100)
     }
 }
 
 /// Milliseconds, to three digits.
-pub(crate) fn milliseconds(value: f64) -> String {
+#[must_use]
+pub fn milliseconds(value: f64) -> String {
     let decimals = if value < 10.0 {
         2
     } else if value < 100.0 {
@@ -54,7 +64,7 @@ pub(crate) fn milliseconds(value: f64) -> String {
 }
 
 /// Prints rows below a heading: the first column from the left, all others from the right.
-pub(crate) fn print_table(heading: &[&str], rows: &[Vec<String>]) {
+pub fn print_table(heading: &[&str], rows: &[Vec<String>]) {
     let heading: Vec<String> = heading.iter().map(ToString::to_string).collect();
     let all = || std::iter::once(&heading).chain(rows);
     let width = |column: usize| all().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
