@@ -58,6 +58,7 @@ test_needs() {
 bench_needs() {
     # To compare with.
     program haproxy haproxy
+    program keepalived keepalived
 }
 
 install() {

@@ -16,8 +16,7 @@ pub fn route(director: &Host) -> Result<()> {
     for gateway in GATEWAYS {
         director.run(&format!("ip address replace {gateway} dev eth1"))?;
     }
-    director.set("net.ipv4.ip_forward", "1")?;
-    director.set("net.ipv6.conf.all.forwarding", "1")
+    forward(director)
 }
 
 /// [`route`], and balance tcp `ports` of `vip` over `servers` in turn, by plain nftables and without any daemon.
@@ -26,8 +25,18 @@ pub fn route(director: &Host) -> Result<()> {
 /// A command failed.
 pub fn balance_by_hand(director: &Host, vip: IpAddr, ports: &[u16], servers: &[IpAddr]) -> Result<()> {
     route(director)?;
-    let (family, length) = if vip.is_ipv4() { ("ip", 24) } else { ("ip6", 64) };
+    let length = if vip.is_ipv4() { 24 } else { 64 };
     director.run(&format!("ip address replace {vip}/{length} dev eth0"))?;
+    load_by_hand(director, vip, ports, servers)
+}
+
+/// The ruleset of [`balance_by_hand`], and forwarding: somebody else sees to VIP and gateway.
+///
+/// # Errors
+/// A command failed.
+pub fn load_by_hand(director: &Host, vip: IpAddr, ports: &[u16], servers: &[IpAddr]) -> Result<()> {
+    forward(director)?;
+    let family = if vip.is_ipv4() { "ip" } else { "ip6" };
     let mut map = String::new();
     for (number, server) in servers.iter().enumerate() {
         let _ = write!(map, "{number} : {server}, ");
@@ -66,4 +75,9 @@ pub fn remove(director: &Host, vip: IpAddr) -> Result<()> {
         director.run(&format!("ip address flush dev eth1 to {address}"))?;
     }
     Ok(())
+}
+
+fn forward(director: &Host) -> Result<()> {
+    director.set("net.ipv4.ip_forward", "1")?;
+    director.set("net.ipv6.conf.all.forwarding", "1")
 }
