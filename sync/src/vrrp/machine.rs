@@ -19,7 +19,7 @@
 //!
 //! | | Initialize (6.4.1) | Backup (6.4.2) | Active (6.4.3) |
 //! |---|---|---|---|
-//! | Start | Backup; Active if the priority is 255 | - | - |
+//! | Start | Backup, for a down interval or, if it `starts_active`, one interval and the skew time; Active if the priority is 255 | - | - |
 //! | Shutdown | - | Initialize | gives up, leaves, Initialize |
 //! | Advert, priority 0 | - | takes over: at once if named or the only other router, else after the skew time | adverts |
 //! | Advert, higher | - | waits a down interval of the Active's | gives up, last word, Backup |
@@ -59,7 +59,7 @@ pub use event::{Event, Refusal, Why};
 pub use status::Status;
 pub use terms::{Fitness, Heard, Input, Link, Output, Peer, Peers, Preempt, Role, Settings};
 
-use crate::vrrp::timing::{Priority, Time, down};
+use crate::vrrp::timing::{Priority, Time, down, skew};
 use hearing::{Dual, Hearing, Leader};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -201,7 +201,12 @@ impl Machine {
 /// Initialize (RFC 9568, section 6.4.1), and back to it.
 impl Machine {
     fn start(&mut self, now: Time, out: &mut Vec<Output>) {
-        let wait = down(self.priority(), self.settings.interval);
+        let (priority, interval) = (self.priority(), self.settings.interval);
+        let wait = if self.settings.starts_active {
+            interval.duration() + skew(priority, interval)
+        } else {
+            down(priority, interval)
+        };
         self.stood_down = false;
         if self.priority() == Priority::OWNER && self.settings.startup_delay.is_zero() {
             self.take_over(now, Why::Owner, out);

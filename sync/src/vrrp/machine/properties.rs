@@ -34,6 +34,7 @@ prop_compose! {
             preempt,
             preempt_delay: Duration::from_millis(preempt_delay),
             startup_delay: Duration::from_millis(startup_delay),
+            starts_active: false,
             peers,
             links: BTreeSet::from([Link(0)]),
         }

@@ -127,6 +127,7 @@ impl World {
                 preempt: preempt[random.random_range(0..if calm { 2 } else { 3 })],
                 preempt_delay: slack / random.random_range(1..4),
                 startup_delay: slack / random.random_range(1..4),
+                starts_active: !calm && random.random_bool(0.3),
                 peers: if count == 2 { Peers::One } else { Peers::Several },
                 links: (0..LINKS).map(Link).collect(),
             };

@@ -26,6 +26,9 @@ pub struct Settings {
     pub preempt_delay: Duration,
     /// How long after the start it only listens, unless it hears an advert: links may need time to forward.
     pub startup_delay: Duration,
+    /// At the start it takes one silent interval of its own for the absence of an Active, not three: whoever sets this
+    /// expects to be the first. Adverts that are lost, or rarer than its own, make two Actives for a moment.
+    pub starts_active: bool,
     /// How many others there are.
     pub peers: Peers,
     /// Links that adverts go over.

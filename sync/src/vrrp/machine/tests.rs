@@ -16,6 +16,7 @@ fn settings() -> Settings {
         preempt: Preempt::AfterSync,
         preempt_delay: Duration::ZERO,
         startup_delay: Duration::ZERO,
+        starts_active: false,
         peers: Peers::Several,
         links: BTreeSet::from([Link(0), Link(1)]),
     }
@@ -282,6 +283,16 @@ fn a_startup_delay_ends_with_the_first_advert() {
     assert_eq!(machine.deadline(), Some(at(60_000)));
     drop(machine.handle(at(1000), heard(34, 150)));
     assert_eq!(machine.deadline(), Some(at(1000) + DOWN));
+}
+
+#[test]
+fn one_that_expects_to_be_the_first_waits_for_one_interval() {
+    let mut machine = backup_of(Settings { starts_active: true, ..settings() });
+    assert_eq!(machine.deadline(), Some(at(0) + SECOND + SKEW));
+    drop(machine.handle(at(900), heard(34, 150)));
+    assert_eq!(machine.deadline(), Some(at(900) + DOWN), "there is an Active");
+    let delayed = Settings { starts_active: true, startup_delay: SECOND * 60, ..settings() };
+    assert_eq!(backup_of(delayed).deadline(), Some(at(60_000)));
 }
 
 #[test]
