@@ -11,6 +11,11 @@
 //! The thread decides nothing itself: [`sync::vrrp::machine`] says what to do. It waits for no file, no log and no
 //! program.
 
+pub mod names;
+mod teller;
+
+pub use teller::{Teller, Told};
+
 use crate::status::RedundancyStatus;
 use director_core::model::{Node, Redundancy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,6 +161,8 @@ pub enum News {
     },
     /// A tracked target is not well, or well again, in words.
     Tracked {
+        /// It is well.
+        well: bool,
         /// The words.
         text: String,
     },

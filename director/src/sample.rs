@@ -1,5 +1,9 @@
 //! The Exchange farm's status and numbers, for the tests of everything that shows them.
 
+mod redundancy;
+
+pub(crate) use redundancy::{redundancy, router};
+
 use crate::command::CommandError;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::explain::Moment;
@@ -81,6 +85,8 @@ pub(crate) fn status() -> Status {
         node: "lb1".into(),
         version: "0.1.0".into(),
         uptime_seconds: 7_500,
+        redundancy: Some(redundancy()),
+        redundancy_error: None,
         configuration: ConfigurationStatus {
             path: "/etc/director/director.yaml".into(),
             hash: "0123456789abcdef".into(),

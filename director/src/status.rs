@@ -26,6 +26,10 @@ pub struct Status {
     pub version: String,
     /// Seconds since the daemon started.
     pub uptime_seconds: u64,
+    /// Its part in the virtual router; `None` without one, or if [`Self::redundancy_error`] says why.
+    pub redundancy: Option<RedundancyStatus>,
+    /// Why nothing is known of it, in words: the thread that holds the addresses doesn't answer.
+    pub redundancy_error: Option<String>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// What reconciling has done.

@@ -113,6 +113,8 @@ impl Control {
             node: self.node_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: self.history.started.elapsed().as_secs(),
+            redundancy: None,
+            redundancy_error: None,
             configuration: ConfigurationStatus {
                 path: self.options.config.display().to_string(),
                 hash: self.configuration.hash.clone(),

@@ -55,7 +55,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, Refusal, Why};
+pub use event::{Event, Names, Plain, Refusal, Why};
 pub use status::Status;
 pub use terms::{Fitness, Heard, Input, Link, Output, Peer, Peers, Preempt, Role, Settings};
 

@@ -1,6 +1,6 @@
 //! The virtual router that the directors form.
 
-use super::ProbeSpec;
+use super::{Attachment, Node, ProbeSpec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
@@ -97,6 +97,26 @@ pub enum Tracked {
     Interface(String),
     /// A host or program: well while the probe passes. The probe's intervals and rise and fall apply.
     Probe(Arc<ProbeSpec>, SocketAddr),
+}
+
+impl Side {
+    /// `public` or `private`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+
+    /// A director's interface on this side.
+    #[must_use]
+    pub const fn of(self, node: &Node) -> &Attachment {
+        match self {
+            Self::Public => &node.public,
+            Self::Private => &node.private,
+        }
+    }
 }
 
 impl Redundancy {

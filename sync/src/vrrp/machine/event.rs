@@ -79,31 +79,129 @@ pub enum Why {
 }
 
 /// Why an operator's wish was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// There is nothing to give.
-    #[error("this director is not Active: ask the one that is")]
     NotActive,
     /// There is nobody to give to.
-    #[error("this director has no peers")]
     NoPeers,
     /// To whom it belongs already.
-    #[error("this director is Active already: name another one")]
     Itself,
     /// No peer is known to be well.
-    #[error(
-        "no peer is known to be fit and to hold the connections: see 'director status' there, or use --force"
-    )]
     NoFitPeer,
     /// Nothing is known of it.
-    #[error("{0} can't be reached, so nobody knows whether it is fit: see whether it runs, or use --force")]
     Unknown(IpAddr),
     /// It says that it is not well.
-    #[error("{0} is not fit to be Active: see 'director status' there, or use --force")]
     Unfit(IpAddr),
     /// Connections would be lost.
-    #[error("{0} does not hold the connections yet: wait for it, or use --force and lose them")]
     NotCaughtUp(IpAddr),
+}
+
+impl std::error::Error for Refusal {}
+
+/// How people call routers and links.
+pub trait Names {
+    /// The router with that address on the first link.
+    fn router(&self, address: IpAddr) -> String;
+    /// A link.
+    fn link(&self, link: Link) -> String;
+}
+
+/// Routers by address, links by number.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Names for Plain {
+    fn router(&self, address: IpAddr) -> String {
+        address.to_string()
+    }
+
+    fn link(&self, Link(link): Link) -> String {
+        link.to_string()
+    }
+}
+
+impl Why {
+    /// The words, with routers as `names` calls them.
+    #[must_use]
+    pub fn words(&self, names: &dyn Names) -> String {
+        let router = |address: &IpAddr| names.router(*address);
+        match self {
+            Self::Started => "started".to_owned(),
+            Self::Stopped => "stopped".to_owned(),
+            Self::Owner => "its priority is 255".to_owned(),
+            Self::Silence => "no adverts on any link".to_owned(),
+            Self::Left(from) => format!("{} left", router(from)),
+            Self::Outranked { by, priority } => {
+                format!("{} is Active with priority {priority}", router(by))
+            }
+            Self::Frozen(slept) => {
+                format!("it did not run for {slept:.1?}, so others must have taken over")
+            }
+            Self::Yielded { to: Some(to) } => format!("{} is fitter", router(to)),
+            Self::Yielded { to: None } => "it is not fit, and a peer may be".to_owned(),
+            Self::StoodDown { to: Some(to) } => format!("the operator wants {} to be Active", router(to)),
+            Self::StoodDown { to: None } => "the operator wants another director to be Active".to_owned(),
+        }
+    }
+}
+
+impl Refusal {
+    /// The words, with routers as `names` calls them.
+    #[must_use]
+    pub fn words(&self, names: &dyn Names) -> String {
+        let router = |address: &IpAddr| names.router(*address);
+        match self {
+            Self::NotActive => "this director is not Active: ask the one that is".to_owned(),
+            Self::NoPeers => "this director has no peers".to_owned(),
+            Self::Itself => "this director is Active already: name another one".to_owned(),
+            Self::NoFitPeer => {
+                "no peer is known to be fit and to hold the connections: see 'director status' there, \
+                                or use --force"
+                    .to_owned()
+            }
+            Self::Unknown(to) => format!(
+                "{} can't be reached, so nobody knows whether it is fit: see whether it runs, or use --force",
+                router(to)
+            ),
+            Self::Unfit(to) => {
+                format!("{} is not fit to be Active: see 'director status' there, or use --force", router(to))
+            }
+            Self::NotCaughtUp(to) => format!(
+                "{} does not hold the connections yet: wait for it, or use --force and lose them",
+                router(to)
+            ),
+        }
+    }
+}
+
+impl Event {
+    /// The words, with routers and links as `names` calls them.
+    #[must_use]
+    pub fn words(&self, names: &dyn Names) -> String {
+        let router = |address: &IpAddr| names.router(*address);
+        let link = |link: &Link| names.link(*link);
+        match self {
+            Self::Became(role, why) => format!("{role}: {}", why.words(names)),
+            Self::Preempts { from, priority } => {
+                format!("taking over from {}, which has only priority {priority}", router(from))
+            }
+            Self::Interval { from, interval } => {
+                format!("{} adverts every {interval}: going by that", router(from))
+            }
+            Self::Overslept(late) => format!("woke {late:.1?} late: listening once more before taking over"),
+            Self::LinkSilent(silent) => format!(
+                "no adverts by link {}, though they come by another: see what is between",
+                link(silent)
+            ),
+            Self::LinkHeard(heard) => format!("adverts by link {} again", link(heard)),
+            Self::DualActive { from, priority } => {
+                format!("{} is Active too, with priority {priority}: adverts were lost", router(from))
+            }
+            Self::DualActiveEnded => "the only Active again, or no more".to_owned(),
+            Self::Refused(refusal) => format!("not stepping down: {}", refusal.words(names)),
+        }
+    }
 }
 
 impl fmt::Display for Role {
@@ -118,44 +216,18 @@ impl fmt::Display for Role {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started => write!(f, "started"),
-            Self::Stopped => write!(f, "stopped"),
-            Self::Owner => write!(f, "its priority is 255"),
-            Self::Silence => write!(f, "no adverts on any link"),
-            Self::Left(from) => write!(f, "{from} left"),
-            Self::Outranked { by, priority } => write!(f, "{by} is Active with priority {priority}"),
-            Self::Frozen(slept) => {
-                write!(f, "it did not run for {slept:.1?}, so others must have taken over")
-            }
-            Self::Yielded { to: Some(to) } => write!(f, "{to} is fitter"),
-            Self::Yielded { to: None } => write!(f, "it is not fit, and a peer may be"),
-            Self::StoodDown { to: Some(to) } => write!(f, "the operator wants {to} to be Active"),
-            Self::StoodDown { to: None } => write!(f, "the operator wants another director to be Active"),
-        }
+        f.write_str(&self.words(&Plain))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words(&Plain))
     }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Became(role, why) => write!(f, "{role}: {why}"),
-            Self::Preempts { from, priority } => {
-                write!(f, "taking over from {from}, which has only priority {priority}")
-            }
-            Self::Interval { from, interval } => write!(f, "{from} adverts every {interval}: going by that"),
-            Self::Overslept(late) => {
-                write!(f, "woke {late:.1?} late: listening once more before taking over")
-            }
-            Self::LinkSilent(Link(link)) => {
-                write!(f, "no adverts by link {link}, though they come by another: see what is between")
-            }
-            Self::LinkHeard(Link(link)) => write!(f, "adverts by link {link} again"),
-            Self::DualActive { from, priority } => {
-                write!(f, "{from} is Active too, with priority {priority}: adverts were lost")
-            }
-            Self::DualActiveEnded => write!(f, "the only Active again, or no more"),
-            Self::Refused(refusal) => write!(f, "not stepping down: {refusal}"),
-        }
+        f.write_str(&self.words(&Plain))
     }
 }
