@@ -272,6 +272,12 @@ pub(crate) fn switch_port(host: &str, interface: &str) -> String {
     format!("{host}-{}", interface.trim_start_matches("eth"))
 }
 
+/// The host and interface at the other end of one of the switch's cables.
+pub(crate) fn cable_end(port: &str) -> Option<(String, String)> {
+    let (host, number) = port.rsplit_once('-')?;
+    Some((host.to_owned(), format!("eth{number}")))
+}
+
 /// The lines without the indentation that all of them have.
 fn unindented(text: &str) -> String {
     let indentation = |line: &str| line.len() - line.trim_start().len();

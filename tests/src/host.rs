@@ -5,6 +5,7 @@ use crate::{Error, Result};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -130,32 +131,19 @@ impl Host {
         self.enter(|| std::fs::write(&path, value).doing(format!("writing {value} to {path}")))?
     }
 
+    /// True if one of its interfaces has that address.
+    ///
+    /// # Errors
+    /// A command failed.
+    pub fn has_address(&self, address: IpAddr) -> Result<bool> {
+        let family = if address.is_ipv4() { "-4" } else { "-6" };
+        Ok(!self.run(&format!("ip -oneline {family} address show to {address}"))?.is_empty())
+    }
+
     /// True if the kernel has that setting here.
     pub(crate) fn has(&self, setting: &str) -> Result<bool> {
         let path = format!("/proc/sys/{}", setting.replace('.', "/"));
         self.enter(|| Path::new(&path).exists())
-    }
-
-    /// Pulls the plug of a network interface: this host sees its carrier go, the others notice nothing.
-    ///
-    /// # Errors
-    /// There is no such interface.
-    pub fn unplug(&self, interface: &str) -> Result<()> {
-        self.cable(interface, "down")
-    }
-
-    /// Puts the plug back in.
-    ///
-    /// # Errors
-    /// There is no such interface.
-    pub fn plug(&self, interface: &str) -> Result<()> {
-        self.cable(interface, "up")
-    }
-
-    /// Moves the switch's end of the cable, so that addresses and routes stay as they are.
-    fn cable(&self, interface: &str, state: &str) -> Result<()> {
-        let port = crate::farm::switch_port(&self.name, interface);
-        Self::new(crate::farm::SWITCH).run(&format!("ip link set {port} {state}")).map(drop)
     }
 }
 
