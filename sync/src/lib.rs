@@ -1,7 +1,8 @@
 //! What makes two directors one: which of them is Active, and telling the neighbours who has an address now.
 //!
-//! [`vrrp`] decides who is Active and speaks VRRPv3 about it; it touches neither a socket nor a clock. [`arp`] and
-//! [`ndisc`] make the frames for the neighbours and touch nothing; [`announce`] is the edge that sends them.
+//! [`vrrp`] decides who is Active and speaks VRRPv3 about it; [`hello`] is what the directors tell each other besides.
+//! Both touch neither a socket nor a clock. [`arp`] and [`ndisc`] make the frames for the neighbours and touch nothing;
+//! [`announce`] is the edge that sends them.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,8 @@
 pub mod announce;
 pub mod arp;
 mod checksum;
+#[cfg(feature = "hello")]
+pub mod hello;
 pub mod ndisc;
 pub mod vrrp;
 

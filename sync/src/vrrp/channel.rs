@@ -1,9 +1,9 @@
 //! Adverts on one link: what goes out is signed and numbered, what comes in is held against what is expected.
 
-use crate::vrrp::authentication::{self, Claim, Keyring, Sequence, TRAILER, Window};
+use crate::vrrp::authentication::{self, Claim, Keyring, Purpose, Sequence, TRAILER, Windows};
 use crate::vrrp::packet::{self, Accept, Addresses, Advert, Checksum, Datagram, Discard, Discards};
 use crate::vrrp::timing::Interval;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 
@@ -51,7 +51,7 @@ impl Sender {
         let mut message = advert.unsealed();
         if let Some(keyring) = keyring {
             let claim = Claim { sequence: self.next, successor };
-            authentication::sign(&mut message, keyring, *local, &claim);
+            authentication::sign(&mut message, keyring, Purpose::Adverts, *local, &claim);
             self.next.counter = self.next.counter.saturating_add(1);
         }
         packet::seal(&mut message, *local, destination, *checksum);
@@ -79,17 +79,15 @@ pub struct Received {
 #[derive(Debug)]
 pub struct Receiver {
     channel: Channel,
-    windows: BTreeMap<IpAddr, Window>,
+    windows: Windows,
     discards: Discards,
 }
 
 impl Receiver {
-    /// `heard`: the newest sequences known from before a restart, without which old adverts could be played to us
-    /// until the peer itself speaks.
+    /// `heard`: what [`Self::heard`] said before a restart.
     #[must_use]
     pub fn new(channel: Channel, heard: impl IntoIterator<Item = (IpAddr, Sequence)>) -> Self {
-        let windows = heard.into_iter().map(|(source, newest)| (source, Window::resume(newest)));
-        Self { channel, windows: windows.take(SENDERS).collect(), discards: Discards::default() }
+        Self { channel, windows: Windows::resume(heard), discards: Discards::default() }
     }
 
     /// What arrived, if it is for us and good. Never waits, and costs no more than the message is long.
@@ -117,7 +115,7 @@ impl Receiver {
 
     /// The newest sequence of each sender: to be kept for [`Self::new`].
     pub fn heard(&self) -> impl Iterator<Item = (IpAddr, Sequence)> {
-        self.windows.iter().map(|(&source, window)| (source, window.newest()))
+        self.windows.iter()
     }
 
     fn check(&mut self, datagram: &Datagram<'_>) -> Result<Received, Discard> {
@@ -139,7 +137,8 @@ impl Receiver {
             (None, TRAILER) => return Err(Discard::Signed),
             (Some(_), 0) => return Err(Discard::Unsigned),
             (Some(keyring), TRAILER) => {
-                Some(authentication::verify(&packet::unseal(datagram.payload), keyring, source)?)
+                let message = packet::unseal(datagram.payload);
+                Some(authentication::verify(&message, keyring, Purpose::Adverts, source)?)
             }
             (_, extra) => {
                 let got = datagram.payload.len();
@@ -150,27 +149,12 @@ impl Receiver {
         let (other_addresses, other_interval) =
             (!advert.addresses.same(addresses), advert.interval != *interval);
         if let Some(claim) = claim {
-            self.admit(source, claim.sequence)?;
+            self.windows.admit(source, claim.sequence)?;
         }
         let successor = claim.and_then(|claim| claim.successor);
         Ok(Received { source, advert, successor, other_addresses, other_interval })
     }
-
-    /// The last check: only what is genuine may move a window.
-    fn admit(&mut self, source: IpAddr, sequence: Sequence) -> Result<(), Discard> {
-        if let Some(window) = self.windows.get_mut(&source) {
-            return if window.admit(sequence) { Ok(()) } else { Err(Discard::Replayed) };
-        }
-        if self.windows.len() >= SENDERS {
-            return Err(Discard::Stranger(source));
-        }
-        self.windows.insert(source, Window::new(sequence));
-        Ok(())
-    }
 }
-
-/// Senders remembered: more than any virtual router has routers.
-const SENDERS: usize = 256;
 
 #[cfg(test)]
 mod tests;

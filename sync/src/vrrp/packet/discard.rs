@@ -61,7 +61,9 @@ pub enum Discard {
     #[error("it is not signed: give the peer the same key_file")]
     Unsigned,
     /// Signatures are not expected.
-    #[error("it is signed, or has bytes after its addresses: give this director the peer's key_file")]
+    #[error(
+        "it is signed, or has more bytes at its end than belong there: give this director the peer's key_file"
+    )]
     Signed,
     /// A key that isn't on the ring.
     #[error("it is signed with key {id}, which is not known here")]

@@ -1,0 +1,152 @@
+//! Hellos as bytes: an object in JSON.
+//!
+//! ```text
+//! {"hello":1,"node":"lb1","instance":1,"role":"active","priority":150,"fit":true,"caught_up":true,
+//!  "configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}
+//! ```
+//!
+//! Text and not bytes in fixed places: there is one a second, so that its size costs nothing; whoever captures it can
+//! read it; fields that a later version adds are passed over by an earlier one, and a well-tried parser reads what
+//! strangers send. `hello` grows only when an earlier version could not make sense of the rest.
+
+use super::{Discard, Hello};
+use crate::vrrp::machine::Role;
+use crate::vrrp::packet;
+use crate::vrrp::timing::{Interval, Priority};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a message at most, its signature included.
+pub const LONGEST: usize = 1024;
+
+impl Hello {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let wire = Wire {
+            hello: VERSION,
+            node: self.node.clone(),
+            instance: self.instance,
+            role: self.role,
+            priority: self.priority.get(),
+            fit: self.fit,
+            caught_up: self.caught_up,
+            configuration: self.configuration.clone(),
+            version: self.version.clone(),
+            centiseconds: self.interval.centiseconds(),
+        };
+        // Plain values and no maps: there is nothing that could fail.
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Discard> {
+        if bytes.len() > LONGEST {
+            return Err(packet::Discard::Length { got: bytes.len(), expected: LONGEST }.into());
+        }
+        let Head { hello } = serde_json::from_slice(bytes).map_err(|_| Discard::NotHello)?;
+        if hello != VERSION {
+            return Err(Discard::Version { got: hello });
+        }
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|_| Discard::Field("structure"))?;
+        let text = |field, text: String, good: fn(u8) -> bool| {
+            let good = (1..=TEXT).contains(&text.len()) && text.bytes().all(good);
+            if good { Ok(text) } else { Err(Discard::Field(field)) }
+        };
+        Ok(Self {
+            node: text("node", wire.node, |byte| byte.is_ascii_graphic())?,
+            instance: wire.instance,
+            role: wire.role,
+            priority: Priority::new(wire.priority).ok_or(Discard::Field("priority"))?,
+            fit: wire.fit,
+            caught_up: wire.caught_up,
+            configuration: text("configuration", wire.configuration, |byte| byte.is_ascii_hexdigit())?,
+            version: text("version", wire.version, |byte| byte == b' ' || byte.is_ascii_graphic())?,
+            interval: Interval::from_centiseconds(wire.centiseconds)
+                .map_err(|_| Discard::Field("centiseconds"))?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    hello: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    hello: u64,
+    node: String,
+    instance: u64,
+    #[serde(with = "RoleWord")]
+    role: Role,
+    priority: u8,
+    fit: bool,
+    caught_up: bool,
+    configuration: String,
+    version: String,
+    centiseconds: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Role", rename_all = "lowercase")]
+enum RoleWord {
+    Initialize,
+    Backup,
+    Active,
+}
+
+const VERSION: u64 = 1;
+/// Bytes of a text.
+const TEXT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hello::channel::tests::{hello, hellos};
+    use proptest::prelude::*;
+
+    fn changed(from: &str, to: &str) -> Result<Hello, Discard> {
+        let text = String::from_utf8(hello().encode()).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        Hello::decode(text.replace(from, to).as_bytes())
+    }
+
+    #[test]
+    fn is_readable_and_has_room_for_more() {
+        let expected = concat!(
+            r#"{"hello":1,"node":"lb1","instance":7,"role":"backup","priority":150,"fit":true,"#,
+            r#""caught_up":false,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}"#
+        );
+        assert_eq!(String::from_utf8(hello().encode()).unwrap(), expected);
+        assert_eq!(changed(r#""node":"#, r#""later":{"a":[1]},"node":"#), Ok(hello()));
+    }
+
+    #[test]
+    fn says_why_it_refuses() {
+        assert_eq!(Hello::decode(b""), Err(Discard::NotHello));
+        assert_eq!(Hello::decode(b"{}"), Err(Discard::NotHello));
+        assert_eq!(Hello::decode(&[b'['; LONGEST]), Err(Discard::NotHello));
+        assert_eq!(changed("}", "} "), Ok(hello()));
+        assert_eq!(changed("}", "}}"), Err(Discard::NotHello));
+        assert_eq!(changed(r#""hello":1"#, r#""hello":2"#), Err(Discard::Version { got: 2 }));
+        assert_eq!(changed(r#""fit":true,"#, ""), Err(Discard::Field("structure")));
+        assert_eq!(changed("backup", "Backup"), Err(Discard::Field("structure")));
+        assert_eq!(changed("150", "256"), Err(Discard::Field("structure")));
+        assert_eq!(changed("150", "0"), Err(Discard::Field("priority")));
+        assert_eq!(changed(":100}", ":0}"), Err(Discard::Field("centiseconds")));
+        assert_eq!(changed(":100}", ":4096}"), Err(Discard::Field("centiseconds")));
+        assert_eq!(changed("lb1", ""), Err(Discard::Field("node")));
+        assert_eq!(changed("lb1", &"n".repeat(65)), Err(Discard::Field("node")));
+        assert_eq!(changed("0123456789abcdef", "0x1"), Err(Discard::Field("configuration")));
+        assert_eq!(changed("0.1.0", r"\u001b[31m"), Err(Discard::Field("version")), "it goes to terminals");
+        let long = [hello().encode(), vec![b' '; LONGEST]].concat();
+        let length = packet::Discard::Length { got: long.len(), expected: LONGEST };
+        assert_eq!(Hello::decode(&long), Err(length.into()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(hello in hellos()) {
+            let bytes = hello.encode();
+            prop_assert!(bytes.len() <= LONGEST / 2);
+            prop_assert_eq!(Hello::decode(&bytes), Ok(hello));
+        }
+    }
+}
