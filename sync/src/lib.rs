@@ -10,7 +10,7 @@
 pub mod announce;
 pub mod arp;
 mod checksum;
-#[cfg(feature = "hello")]
+#[cfg(feature = "authentication")]
 pub mod hello;
 pub mod ndisc;
 pub mod vrrp;

@@ -139,7 +139,6 @@ pub(crate) fn sign(
 }
 
 /// True if `message` ends as a signed one does. It takes [`verify`] to know.
-#[cfg(feature = "hello")]
 pub(crate) fn looks_signed(message: &[u8]) -> bool {
     let trailer = message.split_last_chunk::<TRAILER>().map(|(_, trailer)| trailer);
     trailer.is_some_and(|trailer| trailer.first() == Some(&FORMAT))

@@ -223,6 +223,7 @@ pub(crate) fn seal(message: &mut [u8], source: IpAddr, destination: IpAddr, chec
 }
 
 /// The message as it was before [`seal`].
+#[cfg(feature = "authentication")]
 pub(crate) fn unseal(message: &[u8]) -> Vec<u8> {
     let mut message = message.to_vec();
     if let Some(field) = message.get_mut(CHECKSUM) {
