@@ -17,6 +17,8 @@ mod outcome;
 pub mod probe;
 #[cfg(feature = "probe")]
 pub mod prober;
+#[cfg(feature = "probe")]
+pub mod program;
 pub mod protocol;
 #[cfg(feature = "probe")]
 mod schedule;

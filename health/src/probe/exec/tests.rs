@@ -295,7 +295,11 @@ async fn what_it_leaves_in_the_background_neither_delays_nor_stays() {
     let script = "setsid sleep 1000 & echo left $!; exit 1";
     let text = failure(&shell(script)).await;
     let escaped = process(&text);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(escaped.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(escaped.try_into().unwrap()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
 }
 
 #[tokio::test]

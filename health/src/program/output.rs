@@ -16,7 +16,7 @@ pub(super) const SHOWN: usize = 200;
 
 /// What a program has said so far, on both its streams.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub struct Output {
     stdout: Capture,
     stderr: Capture,
 }
@@ -30,10 +30,8 @@ struct Capture {
 
 impl Output {
     /// Begins to listen.
-    pub(super) fn listen(&mut self, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<()> {
-        self.stdout.pipe = Some(Receiver::from_owned_fd(stdout)?);
-        self.stderr.pipe = Some(Receiver::from_owned_fd(stderr)?);
-        Ok(())
+    pub(super) fn listen(stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
+        Ok(Self { stdout: Capture::of(stdout)?, stderr: Capture::of(stderr)? })
     }
 
     /// Takes in what is said, for as long as somebody polls.
@@ -49,12 +47,18 @@ impl Output {
     }
 
     /// The first line of standard output, or else of standard error; `None` if there is none.
-    pub(super) fn said(&self) -> Option<String> {
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
         first_line(&self.stdout.kept).or_else(|| first_line(&self.stderr.kept))
     }
 
+    /// The first lines that say something, those of standard error last; each cut where it is too long.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        lines(&self.stdout.kept).chain(lines(&self.stderr.kept))
+    }
+
     /// For people who asked for the dialogue.
-    pub(super) fn record(&self, trace: &Trace) {
+    pub(crate) fn record(&self, trace: &Trace) {
         for (capture, name) in [(&self.stdout, "output"), (&self.stderr, "error")] {
             if !capture.kept.is_empty() {
                 trace.note(|| format!("standard {name}:"));
@@ -68,6 +72,10 @@ impl Output {
 }
 
 impl Capture {
+    fn of(pipe: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pipe: Some(Receiver::from_owned_fd(pipe)?), ..Self::default() })
+    }
+
     async fn collect(&mut self) {
         let mut buffer = [0; 16 * 1024];
         while let Some(pipe) = &self.pipe {
@@ -105,6 +113,10 @@ impl Capture {
 }
 
 /// The first line that says something.
-pub(super) fn first_line(bytes: &[u8]) -> Option<String> {
-    bytes.split(|byte| *byte == b'\n').map(|bytes| line(bytes, SHOWN)).find(|line| !line.is_empty())
+fn first_line(bytes: &[u8]) -> Option<String> {
+    lines(bytes).next()
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.split(|byte| *byte == b'\n').map(|bytes| line(bytes, SHOWN)).filter(|line| !line.is_empty())
 }
