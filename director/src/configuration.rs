@@ -1,11 +1,13 @@
 //! The configuration file, read and checked for this node.
 
+use crate::redundancy::keys::{self, KeyFileError};
 use director_core::config::{self, Report};
 use director_core::model::{Model, Node};
 use director_nft::fnv::fnv1a;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use sync::vrrp::authentication::Keyring;
 
 /// Longest file that is read: 16 MiB, room for far more than the most services allowed.
 const LONGEST: u64 = 16 << 20;
@@ -19,6 +21,8 @@ pub struct Configuration {
     pub node: Arc<Node>,
     /// FNV-1a of the text, 16 hexadecimal digits: the same on both directors, or their files differ.
     pub hash: String,
+    /// The keys that `key_file` holds, once they were asked for: see [`Self::with_keys`].
+    pub keyring: Option<Keyring>,
 }
 
 /// Why there is no configuration.
@@ -42,6 +46,9 @@ pub enum LoadError {
     /// The file does not hold.
     #[error("{0}")]
     Invalid(Report),
+    /// The keys of the virtual router don't hold.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The file knows no such node.
     #[error("{}: no node is named {name:?}; there are {known}. Say which one this is with --node", path.display())]
     Node {
@@ -55,7 +62,7 @@ pub enum LoadError {
 }
 
 impl Configuration {
-    /// As [`Self::load`], but of a regular file only: reading from a pipe may take forever.
+    /// As [`Self::load`] with keys, but of a regular file only: reading from a pipe may take forever.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -64,7 +71,7 @@ impl Configuration {
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(failed(std::io::Error::other("not a regular file")));
         }
-        Self::load(path, node)
+        Self::load(path, node)?.with_keys()
     }
 
     /// Reads and checks the file; `node` is this director's name.
@@ -83,7 +90,17 @@ impl Configuration {
             });
         };
         let hash = format!("{:016x}", fnv1a(text.as_bytes()));
-        Ok(Self { model: Arc::new(model), node: Arc::new(node), hash })
+        Ok(Self { model: Arc::new(model), node: Arc::new(node), hash, keyring: None })
+    }
+
+    /// Reads the key file that the configuration names, if it names one. Apart, since whoever only looks at a
+    /// configuration may not read it.
+    ///
+    /// # Errors
+    /// [`LoadError::Keys`].
+    pub fn with_keys(self) -> Result<Self, LoadError> {
+        let file = self.model.redundancy.as_ref().and_then(|redundancy| redundancy.key_file.as_deref());
+        Ok(Self { keyring: file.map(keys::load).transpose()?, ..self })
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signal)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?;
     let node = node_name(options.node.as_deref())?;
-    let configuration = Configuration::load(&options.config, &node)?;
+    let configuration = Configuration::load(&options.config, &node)?.with_keys()?;
     // A second director finds out here, before it touches anything.
     let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;

@@ -11,6 +11,7 @@
 //! The thread decides nothing itself: [`sync::vrrp::machine`] says what to do. It waits for no file, no log and no
 //! program.
 
+pub mod keys;
 pub mod names;
 mod teller;
 
