@@ -128,6 +128,8 @@ pub enum ExitMeaning {
     Weight,
     /// 0: up; 1: up with a note (warning); all others: down (Nagios plugins).
     Nagios,
+    /// 0: up; all others: down (keepalived's `vrrp_script`).
+    Plain,
 }
 
 impl Kind {

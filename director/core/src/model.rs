@@ -33,7 +33,7 @@ pub struct Model {
     pub services: BTreeMap<String, Service>,
     /// Management addresses by name.
     pub management: BTreeMap<String, ManagementAddress>,
-    /// Probes by name: those that at least one service uses.
+    /// Probes by name: those that services or [`Redundancy::track`] use.
     pub probes: BTreeMap<String, ProbeSpec>,
     /// The real servers' way out, and back in.
     pub outbound: Outbound,

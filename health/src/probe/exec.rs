@@ -145,7 +145,7 @@ fn judge(
     let said = said.map(|said| match meaning {
         // Figures for machines stand behind a bar.
         ExitMeaning::Nagios => said.split(" | ").next().unwrap_or_default().to_owned(),
-        ExitMeaning::Weight => said,
+        ExitMeaning::Weight | ExitMeaning::Plain => said,
     });
     let said = said.unwrap_or_else(|| "it said nothing".to_owned());
     let Some(code) = status.code() else {
@@ -159,7 +159,7 @@ fn judge(
         (ExitMeaning::Weight, 2..=255) => {
             Ok(Passed { note: Some(said.into()), weight: u8::try_from(code - 2).ok() })
         }
-        (ExitMeaning::Weight, _) => failed(""),
+        (ExitMeaning::Weight | ExitMeaning::Plain, _) => failed(""),
         (ExitMeaning::Nagios, 1) => Ok(Passed::with_note(said)),
         (ExitMeaning::Nagios, 2) => failed(" (critical)"),
         (ExitMeaning::Nagios, 3) => failed(" (unknown)"),

@@ -10,6 +10,8 @@ mod nodes;
 mod pool;
 mod ports;
 mod probes;
+mod programs;
+mod redundancy;
 mod scheduler;
 mod servers;
 mod services;
@@ -54,6 +56,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
     };
     let services = services::build(file, &mut context);
     let management = management::build(file, &mut context);
+    let redundancy = redundancy::build(file, &nodes, &addresses, &mut probes, errors);
     servers.check_reach(&nodes, errors);
     probes.check_sources(&addresses, nodes.len(), errors);
     probes.check_destinations(&addresses, errors);
@@ -67,7 +70,7 @@ pub(super) fn build(file: &File, errors: &mut Diagnostics) -> Option<Model> {
         outbound: settings::outbound(file.outbound.as_deref(), &nodes, errors),
         kernel: settings::kernel(kernel),
         persistence_limit: settings::persistence_limit(kernel),
-        redundancy: None,
+        redundancy,
         api: settings::api(file.api.as_deref(), errors),
         nodes,
         gateways,
@@ -84,7 +87,8 @@ fn all_uses_are_known(file: &File, errors: &Diagnostics) -> bool {
     let management = file.management.as_ref();
     let broken =
         entries(services).iter().any(|it| it.broken) || entries(management).iter().any(|it| it.broken);
-    !broken && (services.is_some() || errors.is_empty())
+    let tracks_all = file.redundancy.as_ref().is_none_or(|redundancy| !redundancy.broken);
+    !broken && tracks_all && (services.is_some() || errors.is_empty())
 }
 
 /// The entries of a section that may be missing.

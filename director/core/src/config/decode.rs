@@ -6,7 +6,7 @@ mod words;
 
 mod record;
 
-pub(super) use collections::{Entry, List, NAME_PATTERN, NAME_RULE, Named, OneOrMany, is_name};
+pub(super) use collections::{Checked, Entry, List, NAME_PATTERN, NAME_RULE, Named, OneOrMany, is_name};
 pub(super) use record::{Field, Fields, Given, Need, Record, Words, choice, choose, record, record_schema};
 pub(super) use words::{expected, text};
 

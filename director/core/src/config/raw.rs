@@ -9,15 +9,18 @@ mod settings;
 pub(super) use pool::{Climb, Ramp, RateLimit, ServiceServer, SorryServer, Thresholds};
 pub(super) use probe::{
     Argument, Combination, Exit, FlapDamping, Header, Method, Probe, ProbeType, ProbeUse, RecordType, Reply,
-    Start,
+    Source, Start,
+};
+pub(super) use redundancy::{
+    Announce, Authentication, InitialState, Link, Mode, Preempt, Reading, Redundancy, Sync, Track,
+    TrackTarget,
 };
 pub(super) use service::{MarkPackets, Persistence, Ports, SchedulerName, Service};
 pub(super) use settings::{Api, Kernel, Outbound};
 
-use super::decode::{List, Named, OneOrMany, record};
+use super::decode::{Checked, List, Named, OneOrMany, record};
 use super::values::{InterfaceName, Name, Number};
 use crate::model::{Mark, Network};
-use redundancy::{Redundancy, Sync};
 use std::net::IpAddr;
 
 record! {
@@ -42,9 +45,9 @@ record! {
         outbound: Outbound,
         /// Kernel settings and the sizes of tables.
         kernel: Kernel,
-        /// How the pair decides which director is Active. Not supported yet.
-        redundancy: Redundancy,
-        /// How the Backup learns of connections. Not supported yet.
+        /// How the directors agree on who is Active. Default: each that runs is, by itself.
+        redundancy: Checked<Redundancy>,
+        /// What the directors say to each other beside that.
         sync: Sync,
         /// The HTTP API.
         api: Api,

@@ -1,4 +1,5 @@
 mod probes;
+mod redundancy;
 
 use super::*;
 use crate::model::Checks;

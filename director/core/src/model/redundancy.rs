@@ -2,6 +2,7 @@
 
 use super::{Attachment, Node, ProbeSpec};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
@@ -57,6 +58,16 @@ pub enum Side {
     Private,
 }
 
+/// The word of the file.
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        })
+    }
+}
+
 /// To whom adverts go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -77,6 +88,18 @@ pub struct Announcements {
     pub repeat: Option<Duration>,
     /// One frame for each address every so often, as long as it is here; `None`: none.
     pub refresh: Option<Duration>,
+}
+
+impl Default for Announcements {
+    /// As keepalived: five frames, five more after 5 s. Beyond that one a minute, for neighbours that were away.
+    fn default() -> Self {
+        Self {
+            count: 5,
+            spacing: Duration::from_millis(20),
+            repeat: Some(Duration::from_secs(5)),
+            refresh: Some(Duration::from_secs(60)),
+        }
+    }
 }
 
 /// Something that must be well for a director to be Active.

@@ -125,6 +125,18 @@ async fn a_nagios_plugin_says_ok_warning_critical_or_unknown() {
 }
 
 #[tokio::test]
+async fn a_plain_program_works_with_status_0_alone() {
+    let exits = |status: &str| {
+        let script = format!("exit {status}");
+        let exec = settings(&["/bin/sh", "-c", &script], ExitMeaning::Plain);
+        target(Kind::Exec(exec), ADDRESS.parse().unwrap())
+    };
+    assert_eq!(attempt(&exits("0")).await, Ok(Passed::default()));
+    assert_eq!(failure(&exits("1")).await, "sh exited with status 1: it said nothing");
+    assert_eq!(failure(&exits("2")).await, "sh exited with status 2: it said nothing");
+}
+
+#[tokio::test]
 async fn arguments_reach_the_program_as_they_are() {
     let words = ["/bin/sh", "-c", "echo \"$# $0 $*\"; exit 1", "%h:%p", "100%%", "%x", "$(id);", "50%", "%"];
     assert_eq!(

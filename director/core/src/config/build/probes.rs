@@ -13,12 +13,14 @@ mod tls;
 mod udp;
 
 pub(super) use known::{Probes, build};
+pub(super) use timing::{FALL, RISE, check_timeout};
 
 use crate::config::decode::Spanned;
-use crate::config::raw::{self, ProbeType};
+use crate::config::raw::{self, ProbeType, Source};
 use crate::config::report::Diagnostics;
 use crate::model::{ProbeSource, ProbeSpec};
 use health::Kind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use timing::{policy, timing};
 
@@ -32,7 +34,7 @@ fn spec(raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Option<Pr
         kind: Arc::new(what_is_tried(raw, kind, complete, errors)?),
         port: raw.port.as_ref().map(|port| port.0),
         address: raw.address.as_ref().map(|address| address.value),
-        source: source(raw, errors),
+        source: source(raw.source.as_ref(), raw.address.as_ref(), errors),
         mark: raw.mark.as_ref().map_or(0, |mark| mark.0),
         interval: timing.interval,
         retry: timing.retry,
@@ -64,9 +66,14 @@ fn what_is_tried(
     })
 }
 
-fn source(raw: &raw::Probe, errors: &mut Diagnostics) -> ProbeSource {
-    let Some(source) = &raw.source else { return ProbeSource::default() };
-    if let (ProbeSource::Address(from), Some(to)) = (source.0, &raw.address)
+/// Where something that goes `to` an address leaves from.
+pub(super) fn source(
+    source: Option<&Spanned<Source>>,
+    to: Option<&Spanned<IpAddr>>,
+    errors: &mut Diagnostics,
+) -> ProbeSource {
+    let Some(source) = source else { return ProbeSource::default() };
+    if let (ProbeSource::Address(from), Some(to)) = (source.0, to)
         && from.is_ipv4() != to.is_ipv4()
     {
         let message = format!("a probe of {} cannot leave from {from}", to.value);

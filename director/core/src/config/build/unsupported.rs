@@ -19,7 +19,9 @@ fn report_keys(record: &impl Record, keys: &[&str], errors: &mut Diagnostics) {
 
 /// Top-level sections and the API.
 pub(super) fn file(file: &raw::File, errors: &mut Diagnostics) {
-    report_keys(file, &["redundancy", "sync"], errors);
+    if let Some(sync) = &file.sync {
+        report_keys(&sync.value, &["link"], errors);
+    }
     if let Some(api) = &file.api {
         report_keys(&api.value, &["tokens", "tls"], errors);
     }

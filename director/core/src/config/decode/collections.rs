@@ -1,4 +1,4 @@
-//! Lists, and mappings whose keys are names.
+//! Lists, mappings whose keys are names, and what remembers that something in it was wrong.
 
 use super::{Decode, Definitions, Spanned, expected};
 use crate::config::report::{Diagnostics, Span, quoted};
@@ -57,6 +57,27 @@ pub(in crate::config) struct Entry<T> {
     pub(in crate::config) value: Option<Spanned<T>>,
     /// Something in it was reported.
     pub(in crate::config) broken: bool,
+}
+
+/// A value, and whether it is all that the file says.
+#[derive(Debug)]
+pub(in crate::config) struct Checked<T> {
+    /// `None`: it was reported.
+    pub(in crate::config) value: Option<T>,
+    /// Something in it was reported.
+    pub(in crate::config) broken: bool,
+}
+
+impl<T: Decode> Decode for Checked<T> {
+    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
+        let before = errors.count();
+        let value = T::decode(node, errors);
+        Some(Self { value, broken: errors.count() > before })
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        T::schema(definitions)
+    }
 }
 
 /// What names may look like, as a regular expression.

@@ -7,6 +7,7 @@ use crate::config::yaml::Node;
 use crate::model::RateUnit;
 use serde_json::{Value, json};
 use std::time::Duration;
+use sync::vrrp::timing::Interval;
 
 /// A duration from `MIN` to `MAX` milliseconds: `500ms`, `10s`, `10m`, `1h`, `7d`, or a number of seconds.
 #[derive(Debug, Clone, Copy)]
@@ -17,20 +18,36 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 
 impl<const MIN: u64, const MAX: u64> Decode for Period<MIN, MAX> {
     fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
-        let seconds = node.number().and_then(decimal).map(|seconds| u64::from(seconds) * 1000);
-        let millis = seconds.or_else(|| node.text().and_then(parse));
-        millis.filter(|millis| (MIN..=MAX).contains(millis)).map(Duration::from_millis).map(Self).or_else(
-            || {
-                let (min, max) = (words(Duration::from_millis(MIN)), words(Duration::from_millis(MAX)));
-                expected(node, &format!("a duration from {min} to {max}, as 500ms, 10s or 5m"), errors)
-            },
-        )
+        let millis = millis(node).filter(|millis| (MIN..=MAX).contains(millis));
+        millis.map(Duration::from_millis).map(Self).or_else(|| {
+            let (min, max) = (words(Duration::from_millis(MIN)), words(Duration::from_millis(MAX)));
+            expected(node, &format!("a duration from {min} to {max}, as 500ms, 10s or 5m"), errors)
+        })
     }
 
     fn schema(_: &mut Definitions) -> Value {
         json!({ "anyOf": [
             { "type": "integer", "minimum": MIN.div_ceil(1000), "maximum": MAX / 1000 },
             { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" },
+        ] })
+    }
+}
+
+impl Decode for Interval {
+    fn decode(node: &Node<'_>, errors: &mut Diagnostics) -> Option<Self> {
+        let interval = millis(node).and_then(|millis| Self::try_from(Duration::from_millis(millis)).ok());
+        if interval.is_none() {
+            let message = format!("expected an interval from 10ms to 40950ms, found {}", node.describe());
+            let hint = "in steps of 10ms, as 1s, 100ms or 20ms: adverts have no room for others";
+            errors.error_hint(node.place(), message, hint);
+        }
+        interval
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 40 },
+            { "type": "string", "pattern": "^([0-9]+s|[0-9]+0ms)$" },
         ] })
     }
 }
@@ -59,6 +76,12 @@ impl Decode for RateUnit {
     fn schema(_: &mut Definitions) -> Value {
         json!({ "enum": RATES.map(|(word, ..)| word).into_iter().chain(RATES.map(|(_, period, _)| period)).collect::<Vec<_>>() })
     }
+}
+
+/// The milliseconds of a duration as it is written: in seconds, or with a unit.
+fn millis(node: &Node<'_>) -> Option<u64> {
+    let seconds = node.number().and_then(decimal).map(|seconds| u64::from(seconds) * 1000);
+    seconds.or_else(|| node.text().and_then(parse))
 }
 
 fn parse(text: &str) -> Option<u64> {

@@ -43,7 +43,9 @@ pub(in crate::config::build) fn build<'a>(file: &'a raw::File, errors: &mut Diag
             probes.alike.entry(stem(&unnamed)).or_default().push((unnamed, entry.name.clone()));
             spec
         });
-        probes.note_addresses(raw);
+        if let Some(raw) = raw {
+            probes.note_addresses(raw);
+        }
         probes.named.insert(entry.name.as_str(), Named { spec, span: entry.span, used: false });
     }
     probes
@@ -77,7 +79,7 @@ impl<'a> Probes<'a> {
     /// The name of the first probe that does the same, or a derived one.
     fn define(&mut self, raw: &raw::Probe, complete: bool, errors: &mut Diagnostics) -> Option<String> {
         let unnamed = spec(raw, complete, errors)?;
-        self.note_addresses(Some(raw));
+        self.note_addresses(raw);
         let stem = stem(&unnamed);
         let alike = self.alike.entry(stem.clone()).or_default();
         if let Some((_, name)) = alike.iter().find(|(other, _)| *other == unnamed) {
@@ -92,10 +94,14 @@ impl<'a> Probes<'a> {
         Some(name)
     }
 
-    fn note_addresses(&mut self, raw: Option<&raw::Probe>) {
-        let destination = raw.and_then(|raw| raw.address.as_ref());
-        self.destinations.extend(destination.map(|address| (address.value, address.span)));
-        if let Some(source) = raw.and_then(|raw| raw.source.as_ref())
+    fn note_addresses(&mut self, raw: &raw::Probe) {
+        self.destinations.extend(raw.address.as_ref().map(|address| (address.value, address.span)));
+        self.note_source(raw.source.as_ref());
+    }
+
+    /// Remembers where something leaves from, for [`Self::check_sources`].
+    pub(in crate::config::build) fn note_source(&mut self, source: Option<&Spanned<raw::Source>>) {
+        if let Some(source) = source
             && let ProbeSource::Address(address) = source.0
         {
             self.sources.push((address, source.span));

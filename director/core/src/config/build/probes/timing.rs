@@ -1,7 +1,7 @@
 //! When a probe runs, and how its outcomes make a verdict.
 
 use crate::config::raw;
-use crate::config::report::Diagnostics;
+use crate::config::report::{Diagnostics, Span};
 use crate::config::values::words;
 use health::Policy;
 use health::monitor::Damping;
@@ -10,8 +10,10 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
 const LATEST_FIRST: Duration = Duration::from_secs(1);
-const RISE: u32 = 2;
-const FALL: u32 = 3;
+/// Successes in a row that bring up what is probed.
+pub(in crate::config::build) const RISE: u32 = 2;
+/// Failures in a row that take it down.
+pub(in crate::config::build) const FALL: u32 = 3;
 /// Flapping: down three times in ten minutes; five minutes without a failure end it.
 const DAMPING: Damping =
     Damping { changes: 3, within: Duration::from_secs(600), hold: Duration::from_secs(300) };
@@ -35,10 +37,8 @@ pub(super) fn timing(raw: &raw::Probe, errors: &mut Diagnostics) -> Timing {
             .min_by_key(|(interval, _)| *interval)
             .unwrap_or((interval, "interval"));
     let timeout = raw.timeout.as_ref().map_or(TIMEOUT.min(shortest), |timeout| timeout.0);
-    if let Some(place) = raw.timeout.as_ref().filter(|_| timeout > shortest) {
-        let message =
-            format!("the timeout of {} is longer than the {name} of {}", words(timeout), words(shortest));
-        errors.error_hint(place.span, message, "a probe must have ended when the next one starts");
+    if let Some(place) = &raw.timeout {
+        check_timeout(timeout, place.span, shortest, name, errors);
     }
     if let Some(slow) = raw.slow.as_ref().filter(|slow| slow.0 > timeout) {
         let message = format!("slow begins at {}, after the timeout of {}", words(slow.0), words(timeout));
@@ -46,6 +46,21 @@ pub(super) fn timing(raw: &raw::Probe, errors: &mut Diagnostics) -> Timing {
     }
     let jitter = raw.jitter.as_ref().map_or(interval.min(LATEST_FIRST), |it| it.0);
     Timing { interval, retry, backup_interval, jitter, timeout }
+}
+
+/// Reports a timeout, written at `span`, that is longer than the shortest interval, whose name is `name`.
+pub(in crate::config::build) fn check_timeout(
+    timeout: Duration,
+    span: Span,
+    shortest: Duration,
+    name: &str,
+    errors: &mut Diagnostics,
+) {
+    if timeout > shortest {
+        let message =
+            format!("the timeout of {} is longer than the {name} of {}", words(timeout), words(shortest));
+        errors.error_hint(span, message, "a probe must have ended when the next one starts");
+    }
 }
 
 pub(super) fn policy(raw: &raw::Probe) -> Policy {
