@@ -262,6 +262,15 @@ pub fn addresses(texts: &[&str]) -> std::result::Result<Vec<IpAddr>, AddrParseEr
     texts.iter().map(|text| text.parse()).collect()
 }
 
+impl Host {
+    /// The public IPv4 address of a director's host.
+    #[must_use]
+    pub fn public_address(&self) -> IpAddr {
+        let number = DIRECTORS.iter().find(|(name, _)| *name == self.name()).map_or(0, |(_, number)| *number);
+        Ipv4Addr::new(192, 168, 1, number).into()
+    }
+}
+
 /// The last numbers of the directors' addresses.
 fn numbers() -> impl Iterator<Item = u8> {
     DIRECTORS.iter().map(|(_, number)| *number)

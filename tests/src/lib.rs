@@ -24,6 +24,7 @@
 //! ```
 
 pub mod api;
+pub mod asker;
 pub mod authority;
 pub mod baseline;
 pub mod cable;
@@ -45,6 +46,7 @@ pub mod server;
 pub mod wait;
 
 pub use api::Api;
+pub use asker::Asker;
 pub use authority::{Authority, Certificate};
 pub use cable::Cut;
 pub use capture::{Capture, Frame, Said};
