@@ -11,7 +11,8 @@
 //! +---------------------------------------------------------------+
 //! ```
 //!
-//! The HMAC covers the sender's address and everything before it, with a checksum of zero. Each use has a key of its
+//! The HMAC covers the sender's address, for adverts the destination too, and everything before it, with a checksum of
+//! zero: what was meant for one director is worth nothing to another. Each use has a key of its
 //! own, derived from the secret, so that what is signed for one is worth nothing in another. Each receiver remembers,
 //! for each sender, the newest sequence and which of the 64 before it were heard (as RFC 4303, section 3.4.3 does).
 //! No clocks are compared, so a clock that jumps does nothing.
@@ -41,7 +42,9 @@ pub struct Key {
 /// What is signed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
-    Adverts,
+    /// Adverts to a peer, or to the group.
+    Adverts { to: IpAddr },
+    /// Hellos.
     Hellos,
 }
 
@@ -73,7 +76,7 @@ impl Key {
 
     const fn hmac(&self, purpose: Purpose) -> &hmac::Key {
         match purpose {
-            Purpose::Adverts => &self.adverts,
+            Purpose::Adverts { .. } => &self.adverts,
             Purpose::Hellos => &self.hellos,
         }
     }
@@ -133,7 +136,7 @@ pub(crate) fn sign(
     message.extend(claim.sequence.counter.to_be_bytes());
     message.extend(claim.successor.map_or([0; 16], octets));
     let mut context = hmac::Context::with_key(keyring.signing.hmac(purpose));
-    context.update(&octets(source));
+    context.update(&parties(purpose, source));
     context.update(message);
     message.extend(context.sign().as_ref());
 }
@@ -158,7 +161,7 @@ pub(crate) fn verify(
         return Err(Discard::Unsigned);
     }
     let key = keyring.key(id).ok_or(Discard::UnknownKey { id })?;
-    let said = [&octets(source), signed].concat();
+    let said = [&parties(purpose, source), signed].concat();
     hmac::verify(key.hmac(purpose), &said, signature).map_err(|_| Discard::Signature)?;
     let (sequence, successor) = numbers.as_chunks::<16>().0.split_first().ok_or(Discard::Unsigned)?;
     let sequence = u128::from_be_bytes(*sequence);
@@ -169,6 +172,17 @@ pub(crate) fn verify(
         sequence: Sequence { epoch, counter },
         successor: successor.map(|address| IpAddr::V6(address).to_canonical()),
     })
+}
+
+/// Who speaks, and to whom.
+fn parties(purpose: Purpose, source: IpAddr) -> Vec<u8> {
+    let destination = match purpose {
+        Purpose::Adverts { to } => Some(octets(to)),
+        Purpose::Hellos => None,
+    };
+    let mut parties = octets(source).to_vec();
+    parties.extend(destination.iter().flatten());
+    parties
 }
 
 /// One form for both families.

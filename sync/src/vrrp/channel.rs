@@ -51,7 +51,8 @@ impl Sender {
         let mut message = advert.unsealed();
         if let Some(keyring) = keyring {
             let claim = Claim { sequence: self.next, successor };
-            authentication::sign(&mut message, keyring, Purpose::Adverts, *local, &claim);
+            let purpose = Purpose::Adverts { to: destination };
+            authentication::sign(&mut message, keyring, purpose, *local, &claim);
             self.next.counter = self.next.counter.saturating_add(1);
         }
         packet::seal(&mut message, *local, destination, *checksum);
@@ -138,7 +139,8 @@ impl Receiver {
             (Some(_), 0) => return Err(Discard::Unsigned),
             (Some(keyring), TRAILER) => {
                 let message = packet::unseal(datagram.payload);
-                Some(authentication::verify(&message, keyring, Purpose::Adverts, source)?)
+                let purpose = Purpose::Adverts { to: datagram.destination };
+                Some(authentication::verify(&message, keyring, purpose, source)?)
             }
             (_, extra) => {
                 let got = datagram.payload.len();

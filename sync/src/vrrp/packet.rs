@@ -64,11 +64,13 @@ impl Addresses {
         counted(addresses.len()).map(|()| Self(List::V4(addresses)))
     }
 
-    /// The first one ought to be link-local (RFC 9568, section 5.2.9).
+    /// Link-local ones are put first. RFC 9568, section 5.2.9 asks for one, which the virtual router shall have; a
+    /// router whose VIPs are all global has none to list, and nobody is refused for it.
     ///
     /// # Errors
     /// None, or more than 255.
-    pub fn v6(addresses: Vec<Ipv6Addr>) -> Result<Self, CountError> {
+    pub fn v6(mut addresses: Vec<Ipv6Addr>) -> Result<Self, CountError> {
+        addresses.sort_by_key(|address| !address.is_unicast_link_local());
         counted(addresses.len()).map(|()| Self(List::V6(addresses)))
     }
 

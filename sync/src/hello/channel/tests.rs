@@ -202,8 +202,9 @@ fn an_advert_is_no_hello_and_a_hello_is_no_advert() {
     let keyring = ring(7, None).unwrap();
     let message = say(&mut lb1(ring(7, None)));
     let verify = |message, purpose| authentication::verify(message, &keyring, purpose, ip(LB1));
-    assert!(verify(&message, Purpose::Hellos).is_ok() && verify(&unsealed, Purpose::Adverts).is_ok());
-    assert_eq!(verify(&message, Purpose::Adverts), Err(packet::Discard::Signature));
+    let adverts = Purpose::Adverts { to: ip("192.168.1.34") };
+    assert!(verify(&message, Purpose::Hellos).is_ok() && verify(&unsealed, adverts).is_ok());
+    assert_eq!(verify(&message, adverts), Err(packet::Discard::Signature));
 }
 
 #[test]

@@ -164,6 +164,13 @@ fn lists_1_to_255_addresses() {
 }
 
 #[test]
+fn link_local_addresses_come_first() {
+    let list = |order: &[&str]| Addresses::v6(order.iter().map(|it| it.parse().unwrap()).collect()).unwrap();
+    assert_eq!(list(&["fd00::2", "fe80::35", "fd00::1"]), list(&["fe80::35", "fd00::2", "fd00::1"]));
+    assert_eq!(list(&["fd00::2", "fd00::1"]).to_vec(), [ip("fd00::2"), ip("fd00::1")]);
+}
+
+#[test]
 fn every_kind_of_refusal_has_its_own_counter() {
     let mut discards = Discards::default();
     discards.count(Discard::Hops { got: 1 });
