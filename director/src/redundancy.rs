@@ -11,6 +11,7 @@
 //! The thread decides nothing itself: [`sync::vrrp::machine`] says what to do. It waits for no file, no log and no
 //! program.
 
+pub mod holder;
 pub mod keys;
 pub mod names;
 mod teller;
@@ -68,8 +69,14 @@ pub struct Router {
 /// What has become of [`Orders::addresses`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressReport {
+    /// The kernel was asked: the rest of this says something.
+    pub known: bool,
+    /// What it is about.
+    pub ordered: Option<Arc<Addresses>>,
     /// Addresses of this machine, on any interface.
     pub present: BTreeSet<Placed>,
+    /// Those of [`Addresses::ours`] that are there, and are not to be.
+    pub left: BTreeSet<Placed>,
     /// How often somebody else's removal was put right.
     pub repaired: u64,
     /// What could not be done; it is tried again.

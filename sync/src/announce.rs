@@ -1,74 +1,40 @@
-//! Sends announcements out of an interface.
+//! Telling the neighbours that addresses are here now: how often, and the sockets that do it.
 
-use crate::{Mac, arp, ndisc};
-use pnet_datalink::{Channel, Config, DataLinkSender, channel, interfaces};
-use std::io;
-use std::net::IpAddr;
+#[cfg(feature = "announce")]
+mod once;
+mod schedule;
+#[cfg(feature = "announce")]
+mod sockets;
+
+#[cfg(feature = "announce")]
+pub use once::announce;
+pub use schedule::Schedule;
+#[cfg(feature = "announce")]
+pub use sockets::{AnnounceError, Outlet, Sockets};
+
 use std::time::Duration;
 
-/// Longest wait for room in the interface's queue.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Why an announcement could not be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum AnnounceError {
-    /// No such interface.
-    #[error("there is no interface {0:?}")]
-    UnknownInterface(String),
-    /// The interface has no Ethernet address: nobody asks for addresses there.
-    #[error("interface {0:?} is not Ethernet: nothing to announce there")]
-    NotEthernet(String),
-    /// No raw socket.
-    #[error("cannot open a raw socket on {interface:?}: {error} (CAP_NET_RAW is needed)")]
-    Open {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// The frame did not go out.
-    #[error("cannot announce {address} on {interface:?}: {error}")]
-    Send {
-        /// The address.
-        address: IpAddr,
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        error: io::Error,
-    },
+/// How the neighbours are told that addresses are here now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcements {
+    /// Frames for each address in a burst, at least one.
+    pub count: u8,
+    /// Time between them.
+    pub spacing: Duration,
+    /// A second burst comes so long after the first began; `None`: there is none.
+    pub repeat: Option<Duration>,
+    /// One frame for each address every so often, as long as it is here; `None`: none.
+    pub refresh: Option<Duration>,
 }
 
-/// Tells the neighbours on `interface` that `addresses` are here now, one frame each. A frame may get lost: call
-/// again after a second. Does not wait, but for room in the interface's queue.
-///
-/// # Errors
-/// The interface is missing, not Ethernet or down, or the process may not open raw sockets. Addresses before the
-/// one that failed have been announced.
-pub fn announce(interface: &str, addresses: &[IpAddr]) -> Result<(), AnnounceError> {
-    let (mac, mut sender) = open(interface)?;
-    for &address in addresses {
-        let sent = match address {
-            IpAddr::V4(address) => sender.send_to(&arp::announcement(mac, address), None),
-            // The director forwards between its interfaces, and the kernel says so too when it is asked.
-            IpAddr::V6(address) => sender.send_to(&ndisc::announcement(mac, address, true), None),
-        };
-        sent.unwrap_or_else(|| Err(io::Error::other("the frame is too long")))
-            .map_err(|error| AnnounceError::Send { address, interface: interface.to_owned(), error })?;
-    }
-    Ok(())
-}
-
-fn open(name: &str) -> Result<(Mac, Box<dyn DataLinkSender>), AnnounceError> {
-    let interface = interfaces()
-        .into_iter()
-        .find(|interface| interface.name == name)
-        .ok_or_else(|| AnnounceError::UnknownInterface(name.to_owned()))?;
-    let mac = interface.mac.filter(|_| !interface.is_loopback() && !interface.is_point_to_point());
-    let mac = mac.ok_or_else(|| AnnounceError::NotEthernet(name.to_owned()))?.octets();
-    let config = Config { promiscuous: false, write_timeout: Some(WRITE_TIMEOUT), ..Config::default() };
-    match channel(&interface, config) {
-        Ok(Channel::Ethernet(sender, _)) => Ok((mac, sender)),
-        Ok(_) => Err(AnnounceError::NotEthernet(name.to_owned())),
-        Err(error) => Err(AnnounceError::Open { interface: name.to_owned(), error }),
+impl Default for Announcements {
+    /// As keepalived: five frames, five more after 5 s. Beyond that one a minute, for neighbours that were away.
+    fn default() -> Self {
+        Self {
+            count: 5,
+            spacing: Duration::from_millis(20),
+            repeat: Some(Duration::from_secs(5)),
+            refresh: Some(Duration::from_secs(60)),
+        }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! [`vrrp`] decides who is Active and speaks VRRPv3 about it; [`hello`] is what the directors tell each other besides.
 //! Both touch neither a socket nor a clock. [`arp`] and [`ndisc`] make the frames for the neighbours and touch nothing;
-//! [`announce`] is the edge that sends them.
+//! [`announce`] says when, and is the edge that sends them.
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "announce")]
+pub mod agenda;
 pub mod announce;
 pub mod arp;
 mod checksum;

@@ -1,7 +1,8 @@
 //! Keeps the VIPs and the virtual gateway on their interfaces, and tells the neighbours.
 
 use super::memory::{Memory, OwnAddresses};
-use crate::kernel::address::{AddressChange, AddressError, Addresses, plan};
+use crate::kernel::address::picture::Picture;
+use crate::kernel::address::{AddressChange, AddressError, Addresses, Interface, plan};
 use crate::status::AddressStatus;
 use crate::words::some_of;
 use director_core::model::{Model, Node};
@@ -48,7 +49,7 @@ impl AddressKeeper {
 
     /// Waits until somebody changed an address or a link.
     pub(super) async fn changed(&mut self) {
-        self.kernel.changed().await;
+        self.kernel.changes().await;
         self.uncertain = true;
     }
 
@@ -74,7 +75,8 @@ impl AddressKeeper {
 
     async fn keep_now(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Result<Kept, String> {
         let mut kept = Kept::default();
-        let present = self.kernel.list().await.map_err(|error| error.to_string())?;
+        let picture = self.kernel.picture().await.map_err(|error| error.to_string())?;
+        let present: Vec<(IpAddr, String)> = picture.placed().into_iter().collect();
         let changes = plan(wanted, &present, memory.addresses());
         let mut ours = memory.addresses().clone();
         // Recorded before they are added, so that they are known as ours even after a kill.
@@ -86,7 +88,7 @@ impl AddressKeeper {
         let unrecorded = memory.set_addresses(ours.clone()).err();
         let mut done = Vec::new();
         for change in changes {
-            match self.carry_out(&change, &mut ours).await {
+            match self.carry_out(&change, &picture, &mut ours).await {
                 Ok(repaired) => {
                     kept.repaired += u64::from(repaired);
                     done.push(words(&change));
@@ -136,7 +138,7 @@ impl AddressKeeper {
         ours: &OwnAddresses,
     ) -> Vec<AddressStatus> {
         let present: BTreeSet<(IpAddr, String)> =
-            self.kernel.list().await.unwrap_or_default().into_iter().collect();
+            self.kernel.picture().await.map(|picture| picture.placed()).unwrap_or_default();
         let show = |it: &(IpAddr, String)| AddressStatus {
             address: it.0,
             interface: it.1.clone(),
@@ -155,11 +157,13 @@ impl AddressKeeper {
     async fn carry_out(
         &mut self,
         change: &AddressChange,
+        picture: &Picture,
         ours: &mut OwnAddresses,
     ) -> Result<bool, AddressError> {
         match change {
             AddressChange::Add { address, interface } => {
-                self.kernel.add(*address, interface).await?;
+                let index = picture.link_for(*address, interface)?.index;
+                self.kernel.add(*address, &Interface { name: interface, index }, None).await?;
                 let now = Instant::now();
                 for at in [now, now + AGAIN] {
                     self.announcements.push((at, interface.clone(), *address));
@@ -167,7 +171,9 @@ impl AddressKeeper {
                 Ok(!self.placed.insert((*address, interface.clone())))
             }
             AddressChange::Remove { address, interface } => {
-                self.kernel.remove(*address, interface).await?;
+                if let Some(index) = picture.link(interface).map(|link| link.index) {
+                    self.kernel.remove(*address, &Interface { name: interface, index }).await?;
+                }
                 ours.remove(&(*address, interface.clone()));
                 Ok(false)
             }
@@ -208,7 +214,7 @@ mod tests {
                     matches!(errors.as_slice(), [error] if error.contains("addresses.json")),
                     "{errors:?}"
                 );
-                assert!(keeper.kernel.list().await?.contains(&vip[0]));
+                assert!(keeper.kernel.picture().await?.placed().contains(&vip[0]));
                 fs::remove_dir(&in_the_way)?;
                 assert!(keeper.uncertain() && keeper.keep(&vip, &mut memory).await.errors.is_empty());
                 assert!(Memory::open(folder.path())?.0.addresses().contains(&vip[0]));

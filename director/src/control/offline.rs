@@ -86,7 +86,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let verdicts = verdicts(configuration, |policy| policy, &targets::resume(memory.verdicts()));
     let offers = offers(&configuration.model, &verdicts, memory.overrides(), memory.ports());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
-    let present = Addresses::open()?.list().await?;
+    let present: Vec<_> = Addresses::open()?.picture().await?.placed().into_iter().collect();
     let managed = configuration.model.kernel.manage;
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {

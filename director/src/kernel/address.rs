@@ -1,19 +1,21 @@
 //! VIPs and virtual gateways on their interfaces, over rtnetlink.
 
+pub mod picture;
 #[cfg(test)]
 mod tests;
 
 use futures_util::{StreamExt, TryStreamExt};
-use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, CacheInfo};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
+use picture::{Change, Picture};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::{Handle, MulticastGroup};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// One step towards the wanted addresses.
@@ -67,6 +69,9 @@ pub enum AddressError {
     /// No netlink socket.
     #[error("cannot open a netlink socket: {0}")]
     Open(io::Error),
+    /// No packet socket.
+    #[error("cannot open a packet socket: {0} (CAP_NET_RAW is needed)")]
+    Raw(io::Error),
     /// The kernel does not tell its addresses.
     #[error("cannot read the addresses of this machine: {0}")]
     List(io::Error),
@@ -86,9 +91,33 @@ pub enum AddressError {
         /// The interface.
         interface: String,
     },
+    /// It is there with another prefix length, with which it can't be given up.
+    #[error(
+        "{address} is on {interface:?} with prefix length {prefix}, by another hand: it would stay there while this \
+         director is Backup; take it out of the network's configuration and off the interface \
+         (ip address delete {address}/{prefix} dev {interface}): the director adds it itself"
+    )]
+    Foreign {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+        /// Its prefix length.
+        prefix: u8,
+    },
     /// The kernel did not take the address.
     #[error("cannot add {address} to {interface:?}: {error}{}", hint(.error))]
     Add {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The kernel did not take another lifetime.
+    #[error("cannot keep {address} on {interface:?}: {error}{}", hint(.error))]
+    Renew {
         /// The address.
         address: IpAddr,
         /// The interface.
@@ -112,7 +141,7 @@ pub enum AddressError {
 #[derive(Debug)]
 pub struct Addresses {
     handle: Handle,
-    changed: Arc<Notify>,
+    changes: mpsc::UnboundedReceiver<Change>,
     /// Serve the sockets; end with this value.
     _tasks: JoinSet<()>,
 }
@@ -129,83 +158,92 @@ impl Addresses {
         let (notifications, _, mut messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(AddressError::Open)?;
         let (requests, handle, _) = rtnetlink::new_connection().map_err(AddressError::Open)?;
-        let changed = Arc::new(Notify::new());
-        let notify = Arc::clone(&changed);
         let mut tasks = JoinSet::new();
         tasks.spawn(notifications);
         tasks.spawn(requests);
+        let (tell, changes) = mpsc::unbounded_channel();
         tasks.spawn(async move {
-            // What a message says does not matter, nor how many there are, nor that some were lost.
-            while messages.next().await.is_some() {
-                notify.notify_one();
+            while let Some((message, _)) = messages.next().await {
+                if let Some(change) = change(message)
+                    && tell.send(change).is_err()
+                {
+                    break;
+                }
             }
         });
-        Ok(Self { handle, changed, _tasks: tasks })
+        Ok(Self { handle, changes, _tasks: tasks })
     }
 
-    /// Waits until an address or a link has changed since the last call, by whomever. Cancel safe.
-    pub async fn changed(&mut self) {
-        self.changed.notified().await;
+    /// What the kernel says that has changed since the last call, by whomever: at least one change, the oldest first.
+    /// Cancel safe.
+    pub async fn changes(&mut self) -> Vec<Change> {
+        let Some(first) = self.changes.recv().await else {
+            // The socket is no good any more, nor what is known by it.
+            match Self::open() {
+                Ok(fresh) => *self = fresh,
+                Err(_) => tokio::time::sleep(REOPEN).await,
+            }
+            return vec![Change::Lost];
+        };
+        let mut changes = vec![first];
+        while let Ok(next) = self.changes.try_recv() {
+            changes.push(next);
+        }
+        changes
     }
 
-    /// All addresses with their interface, whatever their prefix length.
+    /// All links and addresses.
     ///
     /// # Errors
     /// The kernel can't be asked.
-    pub async fn list(&self) -> Result<Vec<(IpAddr, String)>, AddressError> {
-        let links: Vec<LinkMessage> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| AddressError::List(words(error)))?;
-        let names: BTreeMap<u32, &str> =
-            links.iter().filter_map(|link| Some((link.header.index, name(link)?))).collect();
-        let all: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| AddressError::List(words(error)))?;
-        let with_name = |message: &AddressMessage| {
-            Some((address(message)?, (*names.get(&message.header.index)?).to_owned()))
-        };
-        Ok(all.iter().filter_map(with_name).collect())
+    pub async fn picture(&self) -> Result<Picture, AddressError> {
+        let failed = |error| AddressError::List(words(error));
+        let mut picture = Picture::default();
+        let mut links = self.handle.link().get().execute();
+        while let Some(link) = links.try_next().await.map_err(failed)? {
+            picture.take(Change::link(&link));
+        }
+        let mut addresses = self.handle.address().get().execute();
+        while let Some(address) = addresses.try_next().await.map_err(failed)? {
+            picture.take(Change::address(&address));
+        }
+        Ok(picture)
     }
 
-    /// Adds an address to an interface that is up; as a host address, so that routes stay as they are. An address
-    /// that is there already is left as it is.
+    /// Adds an address to an interface; as a host address, so that routes stay as they are. It goes by itself after
+    /// the `lease`, in whole seconds and at least one, unless [`Self::renew`] is called; without a lease it stays.
+    /// False: it was there already, and is left as it is.
     ///
     /// # Errors
-    /// The interface is missing or down, or the kernel refused.
-    pub async fn add(&self, address: IpAddr, interface: &str) -> Result<(), AddressError> {
-        let failed = |error| AddressError::Add { address, interface: interface.to_owned(), error };
-        let link = self.link(interface).await.map_err(failed)?;
-        let Some(link) = link else {
-            return Err(AddressError::NoInterface { address, interface: interface.to_owned() });
-        };
-        if !link.header.flags.contains(LinkFlags::Up) {
-            return Err(AddressError::InterfaceDown { address, interface: interface.to_owned() });
+    /// The kernel refused.
+    pub async fn add(
+        &self,
+        address: IpAddr,
+        interface: &Interface<'_>,
+        lease: Option<Duration>,
+    ) -> Result<bool, AddressError> {
+        match self.place(address, interface.index, lease, false).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(AddressError::Add { address, interface: interface.name.to_owned(), error }),
         }
-        let mut request = self.handle.address().add(link.header.index, address, host_prefix(address));
-        if address.is_ipv6() {
-            let message = request.message_mut();
-            // Whoever takes an address over announces it; waiting for objections would keep it from working.
-            message.header.flags |= AddressHeaderFlags::Nodad;
-            // Deprecated: the director's own connections leave from its own address, as do masqueraded ones.
-            let mut lifetimes = CacheInfo::default();
-            lifetimes.ifa_preferred = 0;
-            lifetimes.ifa_valid = u32::MAX;
-            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
-        }
-        match request.execute().await.map_err(words) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+    }
+
+    /// Gives a host address a new lifetime, from now on. Nobody notices: it is there all the time.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub async fn renew(
+        &self,
+        address: IpAddr,
+        interface: &Interface<'_>,
+        lease: Option<Duration>,
+    ) -> Result<(), AddressError> {
+        self.place(address, interface.index, lease, true).await.map_err(|error| AddressError::Renew {
+            address,
+            interface: interface.name.to_owned(),
+            error,
+        })
     }
 
     /// Removes an address as [`Self::add`] adds it; the same address with another prefix length is not ours and
@@ -213,49 +251,83 @@ impl Addresses {
     ///
     /// # Errors
     /// The kernel refused.
-    pub async fn remove(&self, address: IpAddr, interface: &str) -> Result<(), AddressError> {
-        let failed = |error| AddressError::Remove { address, interface: interface.to_owned(), error };
-        let Some(link) = self.link(interface).await.map_err(failed)? else { return Ok(()) };
+    pub async fn remove(&self, address: IpAddr, interface: &Interface<'_>) -> Result<(), AddressError> {
         let mut message = AddressMessage::default();
         message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         message.header.prefix_len = host_prefix(address);
-        message.header.index = link.header.index;
+        message.header.index = interface.index;
         message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
         match self.handle.address().del(message).execute().await.map_err(words) {
-            Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => Err(failed(error)),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if gone(&error) => Ok(()),
+            Err(error) => Err(AddressError::Remove { address, interface: interface.name.to_owned(), error }),
         }
     }
 
-    async fn link(&self, interface: &str) -> io::Result<Option<LinkMessage>> {
-        let mut links = self.handle.link().get().match_name(interface).execute();
-        match links.try_next().await.map_err(words) {
-            Ok(link) => Ok(link),
-            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => Ok(None),
-            Err(error) => Err(error),
+    async fn place(
+        &self,
+        address: IpAddr,
+        index: u32,
+        lease: Option<Duration>,
+        replace: bool,
+    ) -> io::Result<()> {
+        let mut request = self.handle.address().add(index, address, host_prefix(address));
+        let message = request.message_mut();
+        let mut lifetimes = CacheInfo::default();
+        lifetimes.ifa_valid = lease.map_or(u32::MAX, seconds);
+        lifetimes.ifa_preferred = lifetimes.ifa_valid;
+        if address.is_ipv6() {
+            // Whoever takes an address over announces it; waiting for objections would keep it from working.
+            message.header.flags |= AddressHeaderFlags::Nodad;
+            // Deprecated: the director's own connections leave from its own address, as do masqueraded ones.
+            lifetimes.ifa_preferred = 0;
         }
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        let request = if replace { request.replace() } else { request };
+        request.execute().await.map_err(words)
     }
 }
 
-fn name(link: &LinkMessage) -> Option<&str> {
-    link.attributes.iter().find_map(|attribute| {
-        if let LinkAttribute::IfName(name) = attribute { Some(name.as_str()) } else { None }
-    })
+/// An interface as the kernel and people know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interface<'a> {
+    /// Its name, for errors.
+    pub name: &'a str,
+    /// Its number.
+    pub index: u32,
 }
 
-/// On a link between two points `Address` is the other end's.
-fn address(message: &AddressMessage) -> Option<IpAddr> {
-    let local = message.attributes.iter().find_map(|attribute| {
-        if let AddressAttribute::Local(address) = attribute { Some(*address) } else { None }
-    });
-    local.or_else(|| {
-        message.attributes.iter().find_map(|attribute| {
-            if let AddressAttribute::Address(address) = attribute { Some(*address) } else { None }
-        })
-    })
+/// Time until the next attempt to open sockets.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// The greatest number means for ever.
+fn seconds(lease: Duration) -> u32 {
+    u32::try_from(lease.as_secs()).unwrap_or(u32::MAX - 1).clamp(1, u32::MAX - 1)
 }
 
-fn host_prefix(address: IpAddr) -> u8 {
+/// Anything that isn't understood may have been anything.
+fn change(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
+    let NetlinkPayload::InnerMessage(message) = message.payload else { return Some(Change::Lost) };
+    if let RouteNetlinkMessage::NewAddress(address) = message {
+        Change::address(&address)
+    } else if let RouteNetlinkMessage::DelAddress(address) = message {
+        Change::address_gone(&address)
+    } else if let RouteNetlinkMessage::NewLink(link) = message {
+        Change::link(&link)
+    } else if let RouteNetlinkMessage::DelLink(link) = message {
+        Change::link_gone(&link)
+    } else {
+        Some(Change::Lost)
+    }
+}
+
+/// Neither the address nor its interface is there.
+fn gone(error: &io::Error) -> bool {
+    let known = error.raw_os_error().map(Errno::from_raw);
+    matches!(known, Some(Errno::EADDRNOTAVAIL | Errno::ENODEV))
+}
+
+pub(crate) const fn host_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 

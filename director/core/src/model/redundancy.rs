@@ -8,6 +8,7 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+pub use sync::announce::Announcements;
 use sync::vrrp::machine::Preempt;
 use sync::vrrp::packet::Checksum;
 use sync::vrrp::timing::{Interval, Priority};
@@ -75,31 +76,6 @@ pub enum Mode {
     Unicast,
     /// To 224.0.0.18 or ff02::12, and from anybody on the link.
     Multicast,
-}
-
-/// How the neighbours are told that addresses are here now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announcements {
-    /// Frames for each address in a burst, at least one.
-    pub count: u8,
-    /// Time between them.
-    pub spacing: Duration,
-    /// A second burst comes so long after the first; `None`: there is none.
-    pub repeat: Option<Duration>,
-    /// One frame for each address every so often, as long as it is here; `None`: none.
-    pub refresh: Option<Duration>,
-}
-
-impl Default for Announcements {
-    /// As keepalived: five frames, five more after 5 s. Beyond that one a minute, for neighbours that were away.
-    fn default() -> Self {
-        Self {
-            count: 5,
-            spacing: Duration::from_millis(20),
-            repeat: Some(Duration::from_secs(5)),
-            refresh: Some(Duration::from_secs(60)),
-        }
-    }
 }
 
 /// Something that must be well for a director to be Active.

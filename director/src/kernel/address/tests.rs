@@ -3,7 +3,7 @@ use lab::sandbox;
 use proptest::prelude::*;
 use std::error::Error;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type At = (IpAddr, String);
 
@@ -75,6 +75,16 @@ fn shown(arguments: &str) -> Result<String, Box<dyn Error>> {
     Ok(String::from_utf8(Command::new("ip").args(arguments.split_whitespace()).output()?.stdout)?)
 }
 
+/// The interface of this name.
+async fn interface<'a>(addresses: &Addresses, name: &'a str) -> Result<Interface<'a>, Box<dyn Error>> {
+    let index = addresses.picture().await?.link(name).ok_or("no such interface")?.index;
+    Ok(Interface { name, index })
+}
+
+async fn is_there(addresses: &Addresses, at: &At) -> Result<bool, AddressError> {
+    Ok(addresses.picture().await?.placed().contains(at))
+}
+
 /// Runs `body` in a network namespace of its own, where `public0` is up and `spare0` is down.
 fn on_interfaces<Body: Future<Output = Result<(), Box<dyn Error>>>>(
     body: impl FnOnce(Addresses) -> Body,
@@ -94,11 +104,12 @@ fn on_interfaces<Body: Future<Output = Result<(), Box<dyn Error>>>>(
 fn adds_and_removes_addresses() {
     sandbox::test(|| {
         on_interfaces(async |addresses: Addresses| {
+            let public0 = interface(&addresses, "public0").await?;
             for vip in ["192.168.1.35@public0", "fd00::35@public0"].map(at) {
-                assert!(!addresses.list().await?.contains(&vip));
-                addresses.add(vip.0, &vip.1).await?;
-                addresses.add(vip.0, &vip.1).await?;
-                assert!(addresses.list().await?.contains(&vip));
+                assert!(!is_there(&addresses, &vip).await?);
+                assert!(addresses.add(vip.0, &public0, None).await?);
+                assert!(!addresses.add(vip.0, &public0, None).await?);
+                assert!(is_there(&addresses, &vip).await?);
             }
             assert!(shown("-4 address show dev public0")?.contains("inet 192.168.1.35/32 scope global"));
             // Usable at once, and no source of the director's own connections.
@@ -108,12 +119,52 @@ fn adds_and_removes_addresses() {
                 "{six}"
             );
             assert!(!six.contains("tentative"), "{six}");
+            let nowhere = Interface { name: "nowhere0", index: 4711 };
             for vip in ["192.168.1.35@public0", "fd00::35@public0"].map(at) {
-                addresses.remove(vip.0, &vip.1).await?;
-                assert!(!addresses.list().await?.contains(&vip));
-                addresses.remove(vip.0, &vip.1).await?;
-                addresses.remove(vip.0, "nowhere0").await?;
+                addresses.remove(vip.0, &public0).await?;
+                assert!(!is_there(&addresses, &vip).await?);
+                addresses.remove(vip.0, &public0).await?;
+                addresses.remove(vip.0, &nowhere).await?;
             }
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_lease_ends_by_itself_unless_it_is_renewed() {
+    sandbox::test(|| {
+        on_interfaces(async |addresses: Addresses| {
+            let public0 = interface(&addresses, "public0").await?;
+            let lease = Some(Duration::from_secs(3));
+            let vips = ["192.168.1.35@public0", "fd00::35@public0"].map(at);
+            let kept = ["192.168.1.36@public0", "fd00::36@public0"].map(at);
+            let freed = ["192.168.1.37@public0", "fd00::37@public0"].map(at);
+            for vip in vips.iter().chain(&kept).chain(&freed) {
+                addresses.add(vip.0, &public0, lease).await?;
+                assert_eq!(addresses.picture().await?.host(vip.0, &vip.1), Some(false));
+            }
+            let started = Instant::now();
+            while is_there(&addresses, &vips[0]).await? || is_there(&addresses, &vips[1]).await? {
+                for vip in &kept {
+                    addresses.renew(vip.0, &public0, lease).await?;
+                }
+                for vip in &freed {
+                    addresses.renew(vip.0, &public0, None).await?;
+                }
+                assert!(started.elapsed() < Duration::from_secs(20), "{}", shown("address")?);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            assert!(started.elapsed() > Duration::from_secs(2));
+            let picture = addresses.picture().await?;
+            for vip in &kept {
+                assert_eq!(picture.host(vip.0, &vip.1), Some(false));
+            }
+            for vip in &freed {
+                assert_eq!(picture.host(vip.0, &vip.1), Some(true));
+            }
+            let six = shown("-6 address show dev public0 to fd00::37")?;
+            assert!(six.contains("deprecated") && !six.contains("tentative"), "{six}");
             Ok(())
         })
     });
@@ -125,9 +176,11 @@ fn leaves_an_address_that_the_administrator_configured() {
         on_interfaces(async |addresses: Addresses| {
             ip("address add 192.168.1.35/24 dev public0")?;
             let vip = at("192.168.1.35@public0");
-            assert!(addresses.list().await?.contains(&vip));
-            addresses.remove(vip.0, &vip.1).await?;
-            assert!(addresses.list().await?.contains(&vip));
+            let picture = addresses.picture().await?;
+            assert_eq!(picture.prefixes(vip.0, &vip.1).collect::<Vec<_>>(), [24]);
+            assert_eq!(picture.host(vip.0, &vip.1), None);
+            addresses.remove(vip.0, &interface(&addresses, "public0").await?).await?;
+            assert!(is_there(&addresses, &vip).await?);
             Ok(())
         })
     });
@@ -138,17 +191,19 @@ fn says_what_is_wrong_with_an_interface() {
     sandbox::test(|| {
         on_interfaces(async |addresses: Addresses| {
             let vip = IpAddr::from([192, 168, 1, 35]);
+            let picture = addresses.picture().await?;
             assert_eq!(
-                addresses.add(vip, "nowhere0").await.unwrap_err().to_string(),
+                picture.link_for(vip, "nowhere0").unwrap_err().to_string(),
                 "cannot add 192.168.1.35: there is no interface \"nowhere0\""
             );
             assert_eq!(
-                addresses.add(vip, "spare0").await.unwrap_err().to_string(),
+                picture.link_for(vip, "spare0").unwrap_err().to_string(),
                 "cannot add 192.168.1.35: interface \"spare0\" is down; it is added as soon as that is up"
             );
             std::fs::write("/proc/sys/net/ipv6/conf/public0/disable_ipv6", "1")?;
+            let public0 = interface(&addresses, "public0").await?;
             assert_eq!(
-                addresses.add("fd00::35".parse()?, "public0").await.unwrap_err().to_string(),
+                addresses.add("fd00::35".parse()?, &public0, None).await.unwrap_err().to_string(),
                 "cannot add fd00::35 to \"public0\": Permission denied (os error 13) \
                  (is IPv6 disabled there, by disable_ipv6?)"
             );
@@ -158,23 +213,44 @@ fn says_what_is_wrong_with_an_interface() {
 }
 
 #[test]
-fn notices_what_others_do() {
+fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
     sandbox::test(|| {
         on_interfaces(async |mut addresses: Addresses| {
             let limit = Duration::from_secs(20);
+            let mut picture = addresses.picture().await?;
             for command in [
                 "address add 192.168.1.35/32 dev public0",
+                "address add 192.168.1.35/24 dev public0",
                 "address del 192.168.1.35/32 dev public0",
                 "address add fd00::35/128 dev public0 nodad",
+                "address add fd00::36/64 dev public0 nodad",
                 "address del fd00::35/128 dev public0",
                 "link set spare0 up",
-                "link del spare0",
+                "link set peer1 up",
+                "link set spare0 down",
+                "link set spare0 name renamed0",
+                "link set peer1 name spare0",
+                "link set renamed0 address 02:00:5e:10:00:01",
+                "link set public0 down",
+                "link del renamed0",
+                "link add bridge0 type bridge",
+                "link set peer0 master bridge0",
+                "link set peer0 nomaster",
+                "link del public0",
             ] {
-                // What the step before still has to say.
-                while tokio::time::timeout(Duration::from_millis(50), addresses.changed()).await.is_ok() {}
                 ip(command)?;
-                tokio::time::timeout(limit, addresses.changed()).await.map_err(|_| command)?;
+                let follow = async {
+                    while addresses.picture().await? != picture {
+                        for change in addresses.changes().await {
+                            picture.take(change);
+                        }
+                    }
+                    Ok::<_, AddressError>(())
+                };
+                tokio::time::timeout(limit, follow).await.map_err(|_| command)??;
             }
+            assert!(picture.link("spare0").is_none());
+            assert!(picture.link("peer0").is_none());
             Ok(())
         })
     });
@@ -183,7 +259,7 @@ fn notices_what_others_do() {
 #[test]
 fn a_flood_of_changes_costs_no_answer() {
     sandbox::test(|| {
-        on_interfaces(async |addresses: Addresses| {
+        on_interfaces(async |mut addresses: Addresses| {
             let flood: String = (0..8000)
                 .map(|it| format!("address add 10.7.{}.{}/32 dev public0\n", it / 250, it % 250 + 1))
                 .collect();
@@ -191,16 +267,34 @@ fn a_flood_of_changes_costs_no_answer() {
             std::fs::write(&file, flood)?;
             let mut others = Command::new("ip").arg("-batch").arg(&file).spawn()?;
             let vip = at("192.168.1.35@public0");
+            let public0 = interface(&addresses, "public0").await?;
             while others.try_wait()?.is_none() {
                 // Nobody reads meanwhile, and notifications fill the socket.
                 std::thread::sleep(Duration::from_millis(20));
                 let asked = async {
-                    addresses.add(vip.0, &vip.1).await?;
-                    addresses.list().await?;
-                    addresses.remove(vip.0, &vip.1).await
+                    addresses.add(vip.0, &public0, None).await?;
+                    addresses.picture().await?;
+                    addresses.remove(vip.0, &public0).await
                 };
                 tokio::time::timeout(Duration::from_secs(20), asked).await??;
             }
+            // What was lost is known to be.
+            let mut picture = Picture::default();
+            let mut lost = true;
+            let caught_up = async {
+                while lost || picture != addresses.picture().await? {
+                    if std::mem::take(&mut lost) {
+                        picture = addresses.picture().await?;
+                        continue;
+                    }
+                    for change in addresses.changes().await {
+                        lost |= change == Change::Lost;
+                        picture.take(change);
+                    }
+                }
+                Ok::<_, AddressError>(())
+            };
+            tokio::time::timeout(Duration::from_secs(20), caught_up).await??;
             Ok(())
         })
     });

@@ -1,0 +1,362 @@
+//! The addresses of this director: puts them on and off, keeps them, and tells the neighbours.
+//!
+//! Whoever drives it asks for one netlink operation at a time ([`Holder::step`]), so that adverts go out between them.
+//! It knows what is there from the kernel's notifications, and so puts an address on without asking first.
+//!
+//! With a virtual router an address has a lease: the kernel takes it off by itself if nobody renews it. A director that
+//! was killed or stopped so answers for its addresses no longer than that.
+
+mod announcer;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use super::{AddressReport, Addresses as Ordered, Placed};
+use crate::kernel::address::picture::{Change, Link, Picture};
+use crate::kernel::address::{AddressError, Addresses, Interface};
+use announcer::Announcer;
+use futures_util::StreamExt;
+use plan::{Goal, Step};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use sync::agenda::Agenda;
+use sync::announce::Announcements;
+use sync::vrrp::timing::Time;
+
+/// What is to be done with the addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// They stay as they are: after the start, until it is known who is Active.
+    AsFound,
+    /// They are on.
+    Held,
+    /// They are off.
+    Released,
+}
+
+/// How addresses are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long an address stays when nobody renews it, in whole seconds; `None`: for ever.
+    pub lease: Option<Duration>,
+    /// How the neighbours are told.
+    pub announcements: Announcements,
+}
+
+impl Terms {
+    /// Of a director that shares its addresses with nobody.
+    pub const ALONE: Self = Self {
+        lease: None,
+        announcements: Announcements {
+            // Repeated once: a frame may get lost.
+            count: 2,
+            spacing: Duration::from_secs(1),
+            repeat: None,
+            refresh: None,
+        },
+    };
+}
+
+/// The addresses.
+#[derive(Debug)]
+pub struct Holder {
+    kernel: Addresses,
+    picture: Picture,
+    /// The picture has to be taken anew.
+    lost: bool,
+    ordered: Option<Arc<Ordered>>,
+    terms: Terms,
+    holding: Holding,
+    /// The steps have to be planned anew.
+    changed: bool,
+    steps: VecDeque<Step>,
+    /// When leases are to be renewed. Who isn't here has none yet, or not the right one.
+    renewals: Agenda<Placed>,
+    /// Addresses that were in place while they were held.
+    placed: BTreeSet<Placed>,
+    errors: BTreeMap<Option<Placed>, String>,
+    /// When what failed is tried again.
+    again: Option<Time>,
+    repaired: u64,
+    announcer: Announcer,
+    /// Something in the report is new.
+    news: bool,
+}
+
+impl Holder {
+    /// Opens its sockets in the network namespace of the calling thread, and listens. Must be called within a tokio
+    /// runtime; nothing is looked at or touched yet.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn open() -> Result<Self, AddressError> {
+        Ok(Self {
+            kernel: Addresses::open()?,
+            picture: Picture::default(),
+            lost: true,
+            ordered: None,
+            terms: Terms::ALONE,
+            holding: Holding::AsFound,
+            changed: false,
+            steps: VecDeque::new(),
+            renewals: Agenda::default(),
+            placed: BTreeSet::new(),
+            errors: BTreeMap::new(),
+            again: None,
+            repaired: 0,
+            announcer: Announcer::open(Terms::ALONE.announcements).map_err(AddressError::Raw)?,
+            news: false,
+        })
+    }
+
+    /// What addresses there are to be, and how they are held. An address that is not among ours is left alone.
+    pub fn order(&mut self, now: Time, ordered: Arc<Ordered>, terms: Terms) {
+        if self.terms.lease != terms.lease {
+            self.renewals.clear();
+        }
+        self.terms = terms;
+        self.announcer.set_terms(now, terms.announcements);
+        self.placed.retain(|placed| ordered.wanted.contains(placed));
+        self.ordered = Some(ordered);
+        (self.changed, self.news) = (true, true);
+    }
+
+    /// What is to be done with them; [`Self::step`] does it.
+    pub fn hold(&mut self, holding: Holding) {
+        if self.holding == holding {
+            return;
+        }
+        self.holding = holding;
+        self.changed = true;
+        self.renewals.clear();
+        if holding != Holding::Held {
+            self.placed.clear();
+            self.announcer.clear();
+        }
+    }
+
+    /// Takes all addresses off now. Those that did not go stand in the report, and are tried again. Not cancel safe.
+    pub async fn release(&mut self, now: Time) {
+        self.hold(Holding::Released);
+        if self.lost {
+            self.look(now).await;
+        }
+        self.plan();
+        let steps = std::mem::take(&mut self.steps);
+        let kernel = &self.kernel;
+        let removals = steps.into_iter().filter_map(|step| {
+            let Step::Remove(placed) = step else { return None };
+            let index = self.picture.link(&placed.1)?.index;
+            Some(async move {
+                let gone = kernel.remove(placed.0, &Interface { name: &placed.1, index }).await;
+                (placed, index, gone)
+            })
+        });
+        let removals: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(AT_ONCE).collect().await;
+        for (placed, index, gone) in removals {
+            if gone.is_ok() {
+                self.picture.put_off(placed.0, index);
+            }
+            self.note(now, Some(placed), gone);
+        }
+        (self.changed, self.news) = (true, true);
+    }
+
+    /// There is something for [`Self::step`].
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        self.changed || !self.steps.is_empty() || self.lost && self.again.is_none()
+    }
+
+    /// Does one netlink operation, to its end: not cancel safe.
+    pub async fn step(&mut self, now: Time) {
+        if self.lost && self.again.is_none() {
+            self.look(now).await;
+            return;
+        }
+        if self.changed {
+            self.plan();
+        }
+        match self.steps.pop_front() {
+            Some(Step::Remove(placed)) => self.remove(now, placed).await,
+            Some(Step::Add(placed)) => self.add(now, placed).await,
+            Some(Step::Renew(placed)) => self.renew(now, placed).await,
+            None => {}
+        }
+    }
+
+    /// Waits until the kernel says that addresses or links changed, and takes it in. Cancel safe.
+    pub async fn changed(&mut self) {
+        for change in self.kernel.changes().await {
+            self.lost |= change == Change::Lost;
+            // What it does itself is known, and changes nothing.
+            if self.picture.take(change) {
+                (self.changed, self.news) = (true, true);
+            }
+        }
+    }
+
+    /// Tells the neighbours of all addresses that are on, once more.
+    pub fn announce_all(&mut self, now: Time) {
+        let Some(ordered) = self.ordered.as_ref().filter(|_| self.holding == Holding::Held) else { return };
+        for placed in &ordered.wanted {
+            if self.picture.prefixes(placed.0, &placed.1).next().is_some() {
+                self.announcer.begin(now, placed.clone());
+            }
+        }
+        self.announcer.send(now, &self.picture);
+    }
+
+    /// When [`Self::due`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        let renewals = self.renewals.deadline();
+        [renewals, self.announcer.deadline(), self.again].into_iter().flatten().min()
+    }
+
+    /// Announces what is to be announced, some at a time; renewals and what failed are left to [`Self::step`].
+    pub fn due(&mut self, now: Time) {
+        self.announcer.send(now, &self.picture);
+        while let Some(placed) = self.renewals.due(now) {
+            self.steps.push_back(Step::Renew(placed));
+        }
+        if self.again.is_some_and(|at| at <= now) {
+            self.again = None;
+            self.changed = true;
+        }
+    }
+
+    /// What has become of the orders, once there is nothing left to do, and if it is new since the last call.
+    pub fn report(&mut self) -> Option<AddressReport> {
+        if self.pending() || !std::mem::take(&mut self.news) && !self.announcer.news() {
+            return None;
+        }
+        let left = self.goal().map(|goal| goal.left(&self.picture)).unwrap_or_default();
+        let errors = self.errors.values().cloned().chain(self.announcer.errors().cloned());
+        Some(AddressReport {
+            known: !self.lost,
+            ordered: self.ordered.clone(),
+            present: self.picture.placed(),
+            left,
+            repaired: self.repaired,
+            errors: errors.collect(),
+        })
+    }
+
+    /// Frames that told neighbours of addresses since it was opened.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        self.announcer.announced()
+    }
+
+    /// The interface of this name, as the kernel last said.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.picture.link(name)
+    }
+}
+
+/// The way it is done.
+impl Holder {
+    fn goal(&self) -> Option<Goal<'_>> {
+        let ordered = self.ordered.as_deref()?;
+        Some(Goal { ordered, holding: self.holding, lease: self.terms.lease.is_some() })
+    }
+
+    /// Takes the picture anew.
+    async fn look(&mut self, now: Time) {
+        let looked = self.kernel.picture().await.map(|picture| {
+            self.picture = picture;
+            self.lost = false;
+        });
+        self.note(now, None, looked);
+        (self.changed, self.news) = (true, true);
+    }
+
+    fn plan(&mut self) {
+        self.changed = false;
+        self.steps.clear();
+        self.announcer.keep_only(&self.picture);
+        let Some(goal) = self.goal() else { return };
+        let plan = goal.plan(&self.picture, |placed| self.renewals.at(placed).is_some());
+        let before = self.errors.clone();
+        let tried: BTreeSet<&Placed> = plan.steps.iter().map(Step::placed).collect();
+        self.errors.retain(|placed, _| placed.as_ref().is_none_or(|placed| tried.contains(placed)));
+        self.errors.extend(plan.errors.into_iter().map(|(placed, error)| (Some(placed), error.to_string())));
+        self.news |= self.errors != before;
+        self.steps = plan.steps;
+        if self.holding == Holding::Held {
+            self.placed.extend(plan.in_place);
+        }
+    }
+
+    async fn remove(&mut self, now: Time, placed: Placed) {
+        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
+        let done = self.kernel.remove(placed.0, &Interface { name: &placed.1, index }).await;
+        if done.is_ok() {
+            self.picture.put_off(placed.0, index);
+            self.announcer.end(&placed);
+            self.renewals.remove(&placed);
+            self.news = true;
+        }
+        self.note(now, Some(placed), done);
+    }
+
+    async fn add(&mut self, now: Time, placed: Placed) {
+        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
+        let lease = self.terms.lease;
+        let done = self.kernel.add(placed.0, &Interface { name: &placed.1, index }, lease).await;
+        match done {
+            Ok(true) => {
+                self.picture.put(placed.0, index, lease.is_none());
+                self.remember_lease(now, &placed);
+                self.repaired += u64::from(!self.placed.insert(placed.clone()));
+                self.announcer.begin(now, placed.clone());
+                self.announcer.send(now, &self.picture);
+                self.news = true;
+            }
+            // It is there: the notification is on its way, unless it was lost.
+            Ok(false) => self.lost = true,
+            Err(_) => {}
+        }
+        self.note(now, Some(placed), done.map(|_| ()));
+    }
+
+    async fn renew(&mut self, now: Time, placed: Placed) {
+        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
+        let lease = self.terms.lease;
+        let done = self.kernel.renew(placed.0, &Interface { name: &placed.1, index }, lease).await;
+        if done.is_ok() {
+            self.picture.put(placed.0, index, lease.is_none());
+            self.remember_lease(now, &placed);
+        }
+        self.note(now, Some(placed), done);
+    }
+
+    fn remember_lease(&mut self, now: Time, placed: &Placed) {
+        if let Some(lease) = self.terms.lease {
+            self.renewals.set(placed.clone(), now + lease / RENEWALS);
+        }
+    }
+
+    fn note(&mut self, now: Time, placed: Option<Placed>, done: Result<(), AddressError>) {
+        match done {
+            Ok(()) => {
+                self.news |= self.errors.remove(&placed).is_some();
+            }
+            Err(error) => {
+                self.errors.insert(placed, error.to_string());
+                self.news = true;
+                self.again = self.again.or(Some(now + AGAIN));
+            }
+        }
+    }
+}
+
+/// How soon what failed is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// A lease is renewed when that part of it is over.
+const RENEWALS: u32 = 3;
+/// Netlink operations under way while all addresses are taken off.
+const AT_ONCE: usize = 32;
