@@ -5,7 +5,10 @@ use lab::farm::{EXCHANGE_PORTS, VIP};
 use lab::server::{RDP_PORT, TCP_PORTS, UDP_PORTS};
 use lab::{Director, Hold, Lab, Load, Server, Tally, Target, eventually, sandbox};
 use std::error::Error;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -64,6 +67,7 @@ impl Story {
         );
         let configuration = changed(CONFIGURATION, "interval: 2s", "interval: 500ms")?;
         let configuration = changed(&configuration, "timeout: 1s", "timeout: 500ms")?;
+        let configuration = changed(&configuration, "/etc/director/vrrp.key", &key_file()?)?;
         let lab = Lab::exchange()?;
         let servers = lab.start_servers()?;
         let director = lab.start_director("lb1", &configuration)?;
@@ -354,6 +358,14 @@ impl Story {
 /// A text with something replaced that must be in it.
 fn changed(text: &str, from: &str, to: &str) -> Result<String, String> {
     if text.contains(from) { Ok(text.replace(from, to)) } else { Err(format!("the example has no {from:?}")) }
+}
+
+/// A key file in the sandbox, as the example wants one: its path.
+fn key_file() -> io::Result<String> {
+    let path = format!("{}/vrrp.key", sandbox::DIRECTORY);
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.write_all(b"1 a-demonstration-has-no-secrets\n")?;
+    Ok(path)
 }
 
 fn expect(holds: bool, what: &str) -> Outcome {

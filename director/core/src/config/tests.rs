@@ -54,6 +54,12 @@ fn the_schema_is_valid_and_refuses_what_does_not_load() {
         ("port: 3389", "port: 3389\n    body: a\n    body_contains: b"),
         ("weight: 1", "probe: rdp, probes: [rdp]"),
         ("servers:\n  exchange1:", "servers:\n  exchange 1:"),
+        ("vrid: 51", "vrid: 0"),
+        ("vrid: 51", "vrrid: 51"),
+        ("interval: 1s", "interval: 15ms"),
+        ("{ lb1: 150,", "{ lb1: 255,"),
+        ("key_file: /etc", "key_file: etc"),
+        ("  vrid: 51", "  track: [{ ping: 192.168.1.1, script: [/bin/true] }]\n  vrid: 51"),
     ] {
         let text = EXCHANGE.replace(right, wrong);
         assert!(load(&text, "f").is_err(), "{wrong} loads");
@@ -96,6 +102,10 @@ fn the_exchange_farm_is_what_the_file_says() {
     assert_eq!(model.management["exchange1-admin"].address, "10.0.1.1".parse::<std::net::IpAddr>().unwrap());
     assert!(model.outbound.hairpin && model.kernel.manage && model.kernel.accounting);
     assert_eq!(model.api.listen, Some("127.0.0.1:9090".parse().unwrap()));
+    let redundancy = model.redundancy.unwrap();
+    assert_eq!(redundancy.vrid.get(), 51);
+    assert!(redundancy.priorities["lb1"] > redundancy.priorities["lb2"]);
+    assert!(redundancy.key_file.is_some());
 }
 
 #[test]
