@@ -19,17 +19,19 @@ mod persistence;
 mod ports;
 mod probe;
 mod problem;
+mod redundancy;
 mod routes;
 mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use body::{DrainBody, PortBody, WeightBody};
+pub use body::{DrainBody, FailoverBody, PortBody, WeightBody};
 pub use connections::Ended;
 pub use listen::{BindError, Listeners};
 pub use persistence::PinBody;
 pub use problem::{Kind, Problem};
+pub use redundancy::Successor;
 
 use crate::command::Handle;
 use director_core::model::ApiSettings;

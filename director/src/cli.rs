@@ -6,7 +6,9 @@
 mod check;
 mod connections;
 mod dispatch;
+mod events;
 mod explain;
+mod failover;
 mod failure;
 mod listing;
 mod output;
@@ -19,6 +21,8 @@ mod wait;
 
 pub use connections::{ConnectionsArgs, FilterArgs, KillArgs};
 pub use dispatch::execute;
+pub use events::EventsArgs;
+pub use failover::FailoverArgs;
 pub use failure::Failure;
 pub use persistence::{EntryArgs, PersistenceArgs};
 pub use port::{PortArgs, PortCommand};
@@ -182,6 +186,10 @@ pub enum Command {
         #[arg(long)]
         udp: bool,
     },
+    /// Have another director take over, as before maintenance of this one
+    Failover(FailoverArgs),
+    /// Show what happened in the virtual router: changes of role, links, peers
+    Events(EventsArgs),
     /// Read the configuration file again; a bad one changes nothing
     Reload,
     /// Remove the ruleset, and the addresses that the director added

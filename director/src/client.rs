@@ -1,6 +1,7 @@
 //! Asks the running director over its Unix socket.
 
 mod connections;
+mod redundancy;
 
 pub use connections::Lines;
 

@@ -3,7 +3,10 @@
 use crate::connections::View;
 use crate::explain::Moment;
 use crate::persistence;
-use crate::status::{ProbeHistory, Status};
+use crate::redundancy::Ask;
+use crate::redundancy::asking::{self, Silent};
+use crate::redundancy::journal::Journal;
+use crate::status::{EventsStatus, ProbeHistory, RedundancyStatus, Status};
 use crate::trial::Plan;
 use director_core::explain::Question;
 use director_core::model::Network;
@@ -213,6 +216,28 @@ pub enum CommandError {
         /// The service.
         service: String,
     },
+    /// There is no other director.
+    #[error("there is no virtual router: the configuration has no `redundancy`")]
+    Alone,
+    /// No director of that name.
+    #[error("there is no node named {name:?}{}", hint(.suggestion))]
+    UnknownNode {
+        /// What was asked for.
+        name: String,
+        /// A name that is close.
+        suggestion: Option<String>,
+    },
+    /// The virtual router says no.
+    #[error("{reason}")]
+    FailoverRefused {
+        /// Why, in words.
+        reason: String,
+        /// Who is Active, if that is why.
+        active: Option<String>,
+    },
+    /// The thread that holds the addresses hangs, or has ended.
+    #[error(transparent)]
+    Silent(#[from] Silent),
     /// The configuration file does not hold; the text is the report, one error a paragraph.
     #[error("the configuration was not loaded, the old one stays:\n{0}")]
     Configuration(String),
@@ -237,14 +262,18 @@ fn hint(suggestion: &Option<String>) -> String {
 
 /// The API's end: cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Handle(mpsc::Sender<Command>);
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    thread: mpsc::Sender<Ask>,
+    journal: Journal,
+}
 
 impl Handle {
-    /// A handle and the control loop's end.
+    /// A handle and the control loop's end. `thread` leads to the thread that holds the addresses.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Command>) {
-        let (sender, receiver) = mpsc::channel(64);
-        (Self(sender), receiver)
+    pub fn new(thread: mpsc::Sender<Ask>, journal: Journal) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(64);
+        (Self { commands, thread, journal }, receiver)
     }
 
     /// The whole picture.
@@ -252,7 +281,38 @@ impl Handle {
     /// # Errors
     /// [`CommandError::Stopping`].
     pub async fn status(&self) -> Result<Arc<Status>, CommandError> {
-        self.ask(Command::Status).await
+        // The control loop does not wait for the thread: it may hang.
+        let (status, redundancy) = tokio::join!(self.ask(Command::Status), asking::status(&self.thread));
+        let mut status = status?;
+        match redundancy {
+            Ok(None) => {}
+            Ok(redundancy) => Arc::make_mut(&mut status).redundancy = redundancy,
+            Err(silent) => Arc::make_mut(&mut status).redundancy_error = Some(silent.to_string()),
+        }
+        Ok(status)
+    }
+
+    /// This director's part in the virtual router.
+    ///
+    /// # Errors
+    /// There is none, or the thread hangs.
+    pub async fn redundancy(&self) -> Result<RedundancyStatus, CommandError> {
+        asking::status(&self.thread).await?.ok_or(CommandError::Alone)
+    }
+
+    /// Has another director take over: `to`, or the best one. Answered when the addresses are off here, with the one
+    /// that is to take over, if anybody is known.
+    ///
+    /// # Errors
+    /// There is none, or it is not fit, or this one is not Active; the thread has ended.
+    pub async fn failover(&self, to: Option<String>, force: bool) -> Result<Option<String>, CommandError> {
+        asking::failover(&self.thread, to, force).await
+    }
+
+    /// Events of the virtual router: see [`Journal::events`].
+    #[must_use]
+    pub fn events(&self, after: Option<u64>, limit: usize) -> EventsStatus {
+        self.journal.events(after, limit)
     }
 
     /// Changes a server's override.
@@ -350,7 +410,7 @@ impl Handle {
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(command(reply)).await.map_err(|_| CommandError::Stopping)?;
+        self.commands.send(command(reply)).await.map_err(|_| CommandError::Stopping)?;
         answer.await.map_err(|_| CommandError::Stopping)
     }
 }

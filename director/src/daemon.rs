@@ -5,6 +5,8 @@ use crate::command::Handle;
 use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
+use crate::redundancy::journal::Journal;
+use crate::redundancy::{Ask, FailoverError};
 use crate::state;
 use crate::targets::Role;
 use director_nft::fnv::fnv1a;
@@ -13,7 +15,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +67,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await?;
 
-    let (handle, commands) = Handle::new();
+    let (handle, commands) = Handle::new(alone(), Journal::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(listeners.serve(handle, Registry::new(), async {
         // A sender that is gone says the same.
@@ -81,6 +83,21 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
         tracing::error!(%error, "the API ended badly");
     }
     Ok(())
+}
+
+/// There is no thread yet to ask.
+fn alone() -> mpsc::Sender<Ask> {
+    let (asks, mut asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(ask) = asked.recv().await {
+            match ask {
+                Ask::Status(reply) => drop(reply.send(None)),
+                Ask::Failover { reply, .. } => drop(reply.send(Err(FailoverError::Alone))),
+                Ask::Leave(reply) => drop(reply.send(())),
+            }
+        }
+    });
+    asks
 }
 
 /// Every probe under way takes a descriptor, and the usual soft limit is 1,024. Tells how many there may be.

@@ -2,6 +2,7 @@
 
 mod entries;
 mod table;
+mod thread;
 
 pub(crate) use entries::FakeEntries;
 pub(crate) use table::FakeTable;
@@ -42,7 +43,7 @@ struct Notes {
 impl ControlLoop {
     /// Starts one on the current runtime.
     pub(crate) fn start() -> (Self, Handle) {
-        let (handle, mut commands) = Handle::new();
+        let (handle, mut commands) = Handle::new(thread::start(), sample::journal());
         let notes = Arc::new(Mutex::new(Notes::default()));
         let shared = Arc::clone(&notes);
         let task = tokio::spawn(async move {

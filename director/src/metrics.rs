@@ -4,6 +4,7 @@
 //! API loses none of them.
 
 mod families;
+mod redundancy;
 
 use crate::status::{
     ProbeState, ProbeStatus, ServerState, ServerStatus, ServiceStatus, ServingStatus, Status,
@@ -72,6 +73,48 @@ metrics! {
         "1 if a kernel setting is not what the director wants.";
     ADDRESS_PRESENT = Gauge "director_address_present" ["address", "interface"]
         "1 if an address that the director looks after is on its interface.";
+
+    REDUNDANCY_ANSWERS = Gauge "director_redundancy_answers" []
+        "1 if the thread that holds the addresses answers, 0 if it hangs.";
+    REDUNDANCY_ROLE = Gauge "director_redundancy_role" ["role"]
+        "1 for what this director is: active, backup, or initialize; absent without redundancy, as all below.";
+    REDUNDANCY_SINCE = Gauge "director_redundancy_role_seconds" [] "Seconds since the last change of role.";
+    REDUNDANCY_PRIORITY = Gauge "director_redundancy_priority" []
+        "Priority in force: lower than configured while something is wrong.";
+    REDUNDANCY_CONFIGURED_PRIORITY = Gauge "director_redundancy_configured_priority" []
+        "Priority in the configuration file.";
+    REDUNDANCY_FIT = Gauge "director_redundancy_fit" []
+        "1 if this director could serve, 0 if a link or something tracked forbids it.";
+    REDUNDANCY_STOOD_DOWN = Gauge "director_redundancy_stood_down" []
+        "1 if an operator made it step down, and it does not take back by itself.";
+    REDUNDANCY_REAL_TIME = Gauge "director_redundancy_real_time" []
+        "1 if the thread that holds the addresses has real-time priority.";
+    REDUNDANCY_TRANSITIONS = Counter "director_redundancy_transitions_total" [] "Changes of role.";
+    REDUNDANCY_DUAL_EPISODES = Counter "director_redundancy_dual_active_episodes_total" []
+        "How often another director was Active at the same time.";
+    REDUNDANCY_DUAL_SECONDS = Counter "director_redundancy_dual_active_seconds_total" []
+        "For how long in all, in seconds.";
+    REDUNDANCY_ANNOUNCEMENTS = Counter "director_redundancy_announcements_total" []
+        "Frames that told neighbours where addresses are.";
+    REDUNDANCY_DISCARDS = Counter "director_redundancy_discards_total" ["reason"]
+        "Adverts and hellos that were refused.";
+    REDUNDANCY_LINK_UP = Gauge "director_redundancy_link_up" ["link", "interface"]
+        "1 if a link that adverts go by is up and has a carrier.";
+    REDUNDANCY_LINK_SILENT = Gauge "director_redundancy_link_silent" ["link", "interface"]
+        "1 if adverts are missing on a link that come by another.";
+    REDUNDANCY_SENT = Counter "director_redundancy_adverts_sent_total" ["link", "interface"] "Adverts sent.";
+    REDUNDANCY_RECEIVED = Counter "director_redundancy_adverts_received_total" ["link", "interface"]
+        "Adverts taken from others.";
+    REDUNDANCY_ADVERT_AGE = Gauge "director_redundancy_advert_age_seconds" ["link", "interface"]
+        "Seconds since the last advert taken; absent before the first.";
+    REDUNDANCY_PEER_REACHABLE = Gauge "director_redundancy_peer_reachable" ["peer"]
+        "1 if another director says hello.";
+    REDUNDANCY_PEER_FIT = Gauge "director_redundancy_peer_fit" ["peer"]
+        "1 if another director said that it could serve; absent before it said anything.";
+    REDUNDANCY_PEER_PRIORITY = Gauge "director_redundancy_peer_priority" ["peer"]
+        "Priority in force of another director; absent before it said anything.";
+    REDUNDANCY_PEER_SAME = Gauge "director_redundancy_peer_same_configuration" ["peer"]
+        "1 if another director has the same configuration; absent before it said anything.";
 
     SERVICE_INFO = Gauge "director_service_info" ["service", "mark", "scheduler"]
         "Always 1; a virtual service with its firewall mark and scheduler.";
@@ -180,6 +223,8 @@ const DRIFT_KINDS: [&str; 3] = ["ruleset", "address", "setting"];
 pub fn render(status: &Status, registry: &Registry) -> Result<String, prometheus::Error> {
     let mut families = Families::default();
     daemon(&mut families, status);
+    families.set(REDUNDANCY_ANSWERS, &[], flag(status.redundancy_error.is_none()));
+    status.redundancy.iter().for_each(|status| redundancy::redundancy(&mut families, status));
     for service in &status.services {
         self::service(&mut families, service);
     }

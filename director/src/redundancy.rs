@@ -11,9 +11,12 @@
 //! The thread decides nothing itself: [`sync::vrrp::machine`] says what to do. It waits for no file, no log and no
 //! program.
 
+pub mod asking;
 pub mod holder;
+pub mod journal;
 pub mod keys;
 pub mod names;
+mod notify;
 mod teller;
 
 pub use teller::{Teller, Told};

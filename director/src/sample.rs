@@ -2,7 +2,7 @@
 
 mod redundancy;
 
-pub(crate) use redundancy::{redundancy, router};
+pub(crate) use redundancy::{journal, redundancy, router};
 
 use crate::command::CommandError;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};

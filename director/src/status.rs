@@ -1,10 +1,12 @@
 //! The director's state as it is shown: the API's JSON, the tables of the command line and the metrics all come
 //! from here.
 
+mod events;
 mod probes;
 mod protection;
 mod redundancy;
 
+pub use events::{EventStatus, EventsStatus, LevelStatus};
 pub use probes::{AttemptStatus, LatenciesStatus, ProbeHistory, ProbeState, ProbeStatus};
 pub use protection::{RateLimitStatus, SynProtectionStatus};
 pub use redundancy::{ActiveStatus, LinkStatus, PeerSays, PeerStatus, RedundancyStatus, RoleStatus};

@@ -2,6 +2,7 @@
 
 mod columns;
 mod rates;
+mod redundancy;
 mod summary;
 
 use crate::status::{

@@ -44,6 +44,18 @@ pub struct DrainBody {
     pub returning_clients: Option<ReturningClients>,
 }
 
+/// Body of `POST /v1/failover`; none at all says the same as an empty one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverBody {
+    /// Name of the director that shall take over; without it, the best one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Even if it is not known to be fit.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// Body of `PUT .../ports/{port}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -40,7 +40,7 @@ impl Api {
     }
 }
 
-/// What the control loop says, or that it takes too long.
+/// What the control loop or the thread says, or that it takes too long.
 pub(super) async fn within_limit<T>(
     answer: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, Problem> {

@@ -68,6 +68,12 @@ pub enum Kind {
     UnknownPort,
     /// Too many ranges of ports would have a state of their own.
     TooManyPorts,
+    /// There is no other director.
+    NoRedundancy,
+    /// No director of that name.
+    UnknownNode,
+    /// No other director can take over, or this one has nothing to give.
+    FailoverRefused,
     /// The configuration file does not hold.
     ConfigurationRefused,
     /// The kernel refused.
@@ -109,6 +115,9 @@ impl Kind {
         Self::TooManyPins,
         Self::UnknownPort,
         Self::TooManyPorts,
+        Self::NoRedundancy,
+        Self::UnknownNode,
+        Self::FailoverRefused,
         Self::ConfigurationRefused,
         Self::KernelRefused,
         Self::NotRecorded,
@@ -144,6 +153,9 @@ impl Kind {
             Self::TooManyPins => (StatusCode::CONFLICT, "too many pins"),
             Self::UnknownPort => (StatusCode::NOT_FOUND, "unknown port"),
             Self::TooManyPorts => (StatusCode::CONFLICT, "too many ports"),
+            Self::NoRedundancy => (StatusCode::CONFLICT, "no redundancy"),
+            Self::UnknownNode => (StatusCode::NOT_FOUND, "unknown node"),
+            Self::FailoverRefused => (StatusCode::CONFLICT, "failover refused"),
             Self::ConfigurationRefused => (StatusCode::UNPROCESSABLE_ENTITY, "configuration refused"),
             Self::KernelRefused => (StatusCode::INTERNAL_SERVER_ERROR, "kernel refused"),
             Self::NotRecorded => (StatusCode::INTERNAL_SERVER_ERROR, "not recorded"),
@@ -216,6 +228,18 @@ impl From<CommandError> for Problem {
             CommandError::TooManyPorts { .. } => {
                 Self::new(Kind::TooManyPorts, error.to_string()).hint("name ranges of ports, or reset some")
             }
+            CommandError::Alone => Self::new(Kind::NoRedundancy, error.to_string()),
+            CommandError::UnknownNode { name, suggestion } => {
+                Self::new(Kind::UnknownNode, format!("there is no node named {name:?}")).suggest(suggestion)
+            }
+            CommandError::FailoverRefused { reason, active } => {
+                let problem = Self::new(Kind::FailoverRefused, reason);
+                match active {
+                    Some(active) => problem.hint(format!("ask {active}")),
+                    None => problem,
+                }
+            }
+            CommandError::Silent(_) => Self::new(Kind::NoAnswer, error.to_string()),
             CommandError::Configuration(report) => Self::new(Kind::ConfigurationRefused, report)
                 .hint("the one in force stays; correct the file and reload"),
             CommandError::Kernel(reason) => Self::new(Kind::KernelRefused, reason),

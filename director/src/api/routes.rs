@@ -2,7 +2,7 @@
 
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
 use super::context::{Api, Done, Names, within_limit};
-use super::{Kind, Problem, connections, explain, persistence, ports, probe};
+use super::{Kind, Problem, connections, explain, persistence, ports, probe, redundancy};
 use crate::command::{CommandError, DrainRequest, OverrideChange};
 use crate::metrics;
 use axum::Router;
@@ -28,6 +28,9 @@ pub(super) fn router(api: Api) -> Router {
         .route(&format!("{SERVER}/reset"), post(reset))
         .route("/v1/services/{service}/ports/{port}", ports::of_any_protocol())
         .route("/v1/services/{service}/ports/{protocol}/{port}", ports::of_one_protocol())
+        .route("/v1/redundancy", get(redundancy::status))
+        .route("/v1/failover", post(redundancy::failover))
+        .route("/v1/events", get(redundancy::events))
         .route("/v1/explain", get(explain::explain))
         .route("/v1/reload", post(reload))
         .route("/v1/connections", get(connections::list).delete(connections::end))

@@ -1,5 +1,6 @@
 mod connections;
 mod persistence;
+mod redundancy;
 
 use super::listen::Listeners;
 use super::*;

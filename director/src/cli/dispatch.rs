@@ -2,8 +2,8 @@
 
 use super::output::Printer;
 use super::{
-    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, explain, persistence, plan, port, probe,
-    probes, run_options, wait,
+    Cli, Command, Failure, NodeArgs, ServerArgs, check, connections, events, explain, failover, persistence,
+    plan, port, probe, probes, run_options, wait,
 };
 use crate::client::Client;
 use crate::command::{DrainRequest, OverrideChange};
@@ -76,6 +76,8 @@ pub async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Explain { client: from, called, udp } => {
             explain::explain(&client, printer, from, called, udp).await
         }
+        Command::Failover(asked) => failover::execute(&client, printer, asked).await,
+        Command::Events(asked) => events::execute(&client, printer, asked).await,
         Command::Reload => {
             client.reload().await?;
             printer.print(&json!({ "reloaded": true }), &"the configuration is loaded\n")

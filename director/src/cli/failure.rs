@@ -62,6 +62,17 @@ pub enum Failure {
     /// Somebody ended the drain that was waited for.
     #[error("{}/{} is no longer drained: somebody enabled or reset it, or took it out of the configuration", .0.service, .0.server)]
     DrainEnded(ServerArgs),
+    /// Nobody took over.
+    #[error(
+        "this director is Active again: nobody else took over. See 'director events' here and on the others"
+    )]
+    NobodyElse,
+    /// Nobody is heard.
+    #[error("no Active is heard after {seconds} s: see 'director status' here and on the others")]
+    NoActive {
+        /// So long was waited.
+        seconds: u64,
+    },
     /// Threads, or the means to wait for sockets.
     #[error("cannot start")]
     Runtime(#[source] io::Error),

@@ -92,6 +92,16 @@ fn every_command_is_understood() {
                 node: Some("lb1".into()),
             }),
         ),
+        ("failover", Command::Failover(FailoverArgs::default())),
+        (
+            "failover --to lb2 --force --no-wait",
+            Command::Failover(FailoverArgs { to: Some("lb2".into()), force: true, no_wait: true }),
+        ),
+        ("events", Command::Events(EventsArgs::default())),
+        (
+            "events --last 10 --follow",
+            Command::Events(EventsArgs { last: NonZeroUsize::new(10), follow: true }),
+        ),
         ("schema", Command::Schema),
         ("render", Command::Render { node: node.clone() }),
         ("plan", Command::Plan { node, state: state.clone() }),

@@ -37,6 +37,18 @@ fn impostor(answer: &'static [u8]) -> (TempDir, Client) {
 }
 
 #[tokio::test]
+async fn asks_about_the_virtual_router() {
+    let (_folder, client, _control) = director().await;
+    assert_eq!(client.redundancy().await.unwrap(), sample::redundancy());
+    assert_eq!(client.failover(Some("lb2"), false).await.unwrap().as_deref(), Some("lb2"));
+    assert_eq!(client.failover(None, true).await.unwrap(), None);
+    let error = client.failover(Some("lb3"), false).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no node named \"lb3\"");
+    assert_eq!(client.events(None, None).await.unwrap(), sample::journal().events(None, 10));
+    assert_eq!(client.events(Some(0), Some(1)).await.unwrap().events[0].number, 1);
+}
+
+#[tokio::test]
 async fn asks_and_changes() {
     let (_folder, client, control) = director().await;
     assert_eq!(client.status().await.unwrap(), sample::status());

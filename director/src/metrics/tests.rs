@@ -37,6 +37,19 @@ fn the_exchange_farm_is_told_in_full() {
         ("director_drift_repairs_total{kind=\"setting\"}".into(), 0.0),
         ("director_setting_deviates{name=\"net.ipv4.ip_forward\"}".into(), 0.0),
         ("director_address_present{address=\"192.168.1.35\",interface=\"eth0\"}".into(), 1.0),
+        ("director_redundancy_answers".into(), 1.0),
+        ("director_redundancy_role{role=\"active\"}".into(), 1.0),
+        ("director_redundancy_role{role=\"backup\"}".into(), 0.0),
+        ("director_redundancy_role{role=\"initialize\"}".into(), 0.0),
+        ("director_redundancy_role_seconds".into(), 7440.25),
+        ("director_redundancy_priority".into(), 150.0),
+        ("director_redundancy_fit".into(), 1.0),
+        ("director_redundancy_dual_active_seconds_total".into(), 0.25),
+        ("director_redundancy_discards_total{reason=\"authentication\"}".into(), 3.0),
+        ("director_redundancy_discards_total{reason=\"vrid\"}".into(), 0.0),
+        ("director_redundancy_adverts_sent_total{link=\"public\",interface=\"eth0\"}".into(), 7440.0),
+        ("director_redundancy_advert_age_seconds{link=\"private\",interface=\"eth1\"}".into(), 7432.5),
+        ("director_redundancy_peer_same_configuration{peer=\"lb2\"}".into(), 1.0),
         ("director_service_info{service=\"exchange\",mark=\"80\",scheduler=\"wrr\"}".into(), 1.0),
         ("director_service_servers_up{service=\"exchange\"}".into(), 1.0),
         ("director_service_serving{service=\"exchange\",pool=\"regular\"}".into(), 1.0),
@@ -137,10 +150,26 @@ fn what_is_not_there_has_no_sample() {
     probe.faults.clear();
     status.services[0].serving_priority = None;
     (status.services[0].rate_limit, status.services[0].syn_protection) = (None, None);
+    let redundancy = status.redundancy.as_mut().unwrap();
+    (redundancy.peers[0].says, redundancy.links[0].heard_seconds) = (None, None);
     let text = scrape(&status);
+    assert!(
+        text.contains("director_redundancy_peer_reachable") && !text.contains("director_redundancy_peer_fit")
+    );
+    assert!(!text.contains("director_redundancy_advert_age_seconds{link=\"public\""));
     assert!(!text.contains("director_probe_up") && !text.contains("director_probe_faults"));
     assert!(!text.contains("director_probe_latency_seconds") && !text.contains("director_service_priority"));
     assert!(!text.contains("director_service_rate_limited") && !text.contains("director_service_syn"));
+}
+
+#[test]
+fn a_sole_director_has_no_role_and_a_silent_thread_is_told() {
+    let mut status = Status { redundancy: None, ..sample::status() };
+    let text = scrape(&status);
+    assert_eq!(text.matches("director_redundancy_").count(), 3, "HELP, TYPE and the sample of one: {text}");
+    assert!(text.contains("\ndirector_redundancy_answers 1\n"));
+    status.redundancy_error = Some("it hangs".into());
+    assert!(scrape(&status).contains("\ndirector_redundancy_answers 0\n"));
 }
 
 #[test]

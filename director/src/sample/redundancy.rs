@@ -1,13 +1,14 @@
 //! The Exchange farm's two directors.
 
-use crate::redundancy::Router;
+use crate::redundancy::journal::Journal;
+use crate::redundancy::{News, Router};
 use crate::status::*;
 use director_core::config;
 use director_core::model::{Announcements, Mode, Redundancy, Side};
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
-use sync::vrrp::machine::Preempt;
+use sync::vrrp::machine::{Event, Preempt, Role, Why};
 use sync::vrrp::packet::Checksum;
 use sync::vrrp::timing::{Interval, Priority};
 
@@ -46,6 +47,18 @@ pub(crate) fn router() -> Router {
         keyring: None,
         configuration: "0123456789abcdef".to_owned(),
     }
+}
+
+/// lb1 has become Active.
+pub(crate) fn journal() -> Journal {
+    let became = |role, why| News::Router(Event::Became(role, why));
+    let left = Why::Left([192, 168, 1, 34].into());
+    let news = [
+        became(Role::Backup, Why::Started),
+        became(Role::Active, left),
+        News::PeerConfiguration { node: "lb2".into(), same: false },
+    ];
+    Journal::of(&news, &router())
 }
 
 /// lb1 is Active, lb2 is fit.

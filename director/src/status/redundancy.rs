@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use sync::vrrp::machine::Role;
 
 /// A director's part in the virtual router.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +77,16 @@ impl RoleStatus {
             Self::Initialize => "initialize",
             Self::Backup => "backup",
             Self::Active => "active",
+        }
+    }
+}
+
+impl From<Role> for RoleStatus {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Initialize => Self::Initialize,
+            Role::Backup => Self::Backup,
+            Role::Active => Self::Active,
         }
     }
 }

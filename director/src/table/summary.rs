@@ -1,11 +1,12 @@
 //! The lines about the director itself: what it runs, and what needs attention.
 
+use super::redundancy;
 use crate::status::{ReconcileStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus};
 use crate::words::printable;
 use std::fmt::{self, Formatter};
 use std::time::Duration;
 
-/// Writes three lines, and one more for everything that is not as it should be.
+/// Writes three lines, those about the virtual router, and one for everything that is not as it should be.
 pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     let configuration = &status.configuration;
     writeln!(
@@ -15,6 +16,9 @@ pub(super) fn write(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
         printable(&status.version),
         duration(status.uptime_seconds)
     )?;
+    if let Some(status) = &status.redundancy {
+        redundancy::write(f, status)?;
+    }
     writeln!(
         f,
         "configuration {} ({}), loaded {} ago",
@@ -49,6 +53,10 @@ fn reconcile(reconcile: &ReconcileStatus) -> String {
 /// What is not as it should be, each in one paragraph.
 fn attention(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(error) = &status.redundancy_error {
+        lines.push(format!("nothing is known of the virtual router: {}", printable(error)));
+    }
+    lines.extend(status.redundancy.iter().flat_map(redundancy::attention));
     if let Some(error) = &status.configuration.error {
         lines.push(format!("the last reload was refused: {}", paragraph(error)));
     }

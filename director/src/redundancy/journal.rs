@@ -1,0 +1,282 @@
+//! What happens in the virtual router, for people: the log, the last events, and the `notify` program.
+
+use super::notify::{self, Change, Notifier};
+use super::{Ask, Happened, News, Orders, Router, Told};
+use crate::status::{EventStatus, EventsStatus, LevelStatus};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use sync::vrrp::machine::{Event, Names, Plain, Role, Why};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// So many events are kept.
+pub const KEPT: usize = 1_000;
+
+/// The last events; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Journal(Arc<Mutex<Ring>>);
+
+/// Keeps a journal for as long as somebody may tell something.
+#[derive(Debug)]
+pub struct Keeping(JoinHandle<()>);
+
+impl Journal {
+    /// A journal of what is told from now on. `orders` has the names, and the program that is to be run at changes of
+    /// role; `asks` leads to the thread.
+    #[must_use]
+    pub fn keep(told: Told, orders: watch::Receiver<Orders>, asks: mpsc::Sender<Ask>) -> (Self, Keeping) {
+        let journal = Self::default();
+        let keeper =
+            Keeper { ring: journal.clone(), orders, notifier: notify::spawn(asks), role: Role::Initialize };
+        (journal, Keeping(tokio::spawn(keeper.run(told))))
+    }
+
+    /// Events, oldest first: at most `limit` of those after number `after`; without a number the last ones.
+    #[must_use]
+    pub fn events(&self, after: Option<u64>, limit: usize) -> EventsStatus {
+        self.ring().events(after, limit)
+    }
+
+    /// A journal of these, told at the beginning of 1970.
+    #[cfg(test)]
+    pub(crate) fn of(news: &[News], router: &Router) -> Self {
+        let journal = Self::default();
+        for news in news {
+            journal.write(SystemTime::UNIX_EPOCH, entry(news, router));
+        }
+        journal
+    }
+
+    fn write(&self, at: SystemTime, entry: Entry) {
+        log(&entry);
+        self.ring().push(at, entry);
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keeping {
+    /// Waits until everything that was told is written, and the program that was to be told has ended; not longer than
+    /// `limit`. Nobody may be left who tells something.
+    pub async fn finish(self, limit: Duration) {
+        // What is lost then is lost with the daemon.
+        let _ = timeout(limit, self.0).await;
+    }
+}
+
+/// An event that has no number yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    level: LevelStatus,
+    kind: &'static str,
+    text: String,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    last: u64,
+    events: VecDeque<EventStatus>,
+}
+
+impl Ring {
+    fn push(&mut self, at: SystemTime, Entry { level, kind, text }: Entry) {
+        self.last += 1;
+        if self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        let at = humantime::format_rfc3339_millis(at).to_string();
+        self.events.push_back(EventStatus { number: self.last, at, level, kind: kind.to_owned(), text });
+    }
+
+    fn events(&self, after: Option<u64>, limit: usize) -> EventsStatus {
+        let skipped = match after {
+            Some(after) => self.events.partition_point(|event| event.number <= after),
+            None => self.events.len().saturating_sub(limit),
+        };
+        let events = self.events.iter().skip(skipped).take(limit).cloned().collect();
+        EventsStatus { last: self.last, events }
+    }
+}
+
+/// Writes the journal.
+struct Keeper {
+    ring: Journal,
+    orders: watch::Receiver<Orders>,
+    notifier: Notifier,
+    role: Role,
+}
+
+impl Keeper {
+    async fn run(mut self, mut told: Told) {
+        while let Some(Happened { at, what }) = told.next().await {
+            let router = self.orders.borrow().router.clone();
+            self.ring.write(at, entry(&what, names(router.as_deref())));
+            if let (News::Router(Event::Became(role, why)), Some(router)) = (what, router) {
+                self.notify(role, why, &router);
+            }
+            let lost = told.lost();
+            if lost > 0 {
+                let text = format!("{lost} events were lost: more came than could be written");
+                self.ring.write(SystemTime::now(), Entry { level: LevelStatus::Warning, kind: "lost", text });
+            }
+        }
+        self.notifier.finish().await;
+    }
+
+    fn notify(&mut self, role: Role, why: Why, router: &Router) {
+        let previous = std::mem::replace(&mut self.role, role);
+        self.notifier.tell(Change {
+            command: router.settings.notify.clone(),
+            role,
+            previous,
+            node: router.node.clone(),
+            vrid: router.settings.vrid.get(),
+            why: why.words(router),
+            priority: router.settings.priorities.get(&router.node).map(|priority| priority.get()),
+        });
+    }
+}
+
+fn names(router: Option<&Router>) -> &dyn Names {
+    router.map_or(&Plain as &dyn Names, |router| router)
+}
+
+fn entry(news: &News, names: &dyn Names) -> Entry {
+    use LevelStatus::{Info, Warning};
+    let level = |fine: bool| if fine { Info } else { Warning };
+    let (level, kind, text) = match news {
+        News::Router(event) => {
+            let (level, kind) = weigh(event);
+            (level, kind, event.words(names))
+        }
+        News::PeerHeard { node } => (Info, "peer", format!("{node} says hello")),
+        News::PeerSilent { node } => {
+            (Warning, "peer", format!("{node} says nothing any more: it has stopped, or nothing leads there"))
+        }
+        News::PeerConfiguration { node, same: true } => {
+            (Info, "configuration", format!("{node} has the same configuration again"))
+        }
+        News::PeerConfiguration { node, same: false } => (
+            Warning,
+            "configuration",
+            format!("{node} has another configuration: give both directors the same file, and reload"),
+        ),
+        News::Tracked { well, text } => (level(*well), "tracked", text.clone()),
+        News::Trouble { text } => (Warning, "trouble", text.clone()),
+    };
+    Entry { level, kind, text }
+}
+
+/// How much an event matters, and its kind.
+fn weigh(event: &Event) -> (LevelStatus, &'static str) {
+    use LevelStatus::{Info, Warning};
+    match event {
+        Event::Became(_, Why::Silence | Why::Frozen(_) | Why::Yielded { .. }) => (Warning, "role"),
+        Event::Became(
+            _,
+            Why::Started
+            | Why::Stopped
+            | Why::Owner
+            | Why::Left(_)
+            | Why::Outranked { .. }
+            | Why::StoodDown { .. },
+        ) => (Info, "role"),
+        Event::Preempts { .. } => (Info, "preempt"),
+        Event::Interval { .. } => (Info, "interval"),
+        Event::Overslept(_) => (Warning, "overslept"),
+        Event::LinkSilent(_) => (Warning, "link"),
+        Event::LinkHeard(_) => (Info, "link"),
+        Event::DualActive { .. } => (Warning, "dual-active"),
+        Event::DualActiveEnded => (Info, "dual-active"),
+        Event::Refused(_) => (Info, "refused"),
+    }
+}
+
+fn log(Entry { level, kind, text }: &Entry) {
+    match level {
+        LevelStatus::Info => tracing::info!(kind, "redundancy: {text}"),
+        LevelStatus::Warning => tracing::warn!(kind, "redundancy: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redundancy::Teller;
+    use crate::sample;
+    use sync::vrrp::timing::Priority;
+
+    fn orders() -> watch::Sender<Orders> {
+        watch::Sender::new(Orders { addresses: None, router: Some(Arc::new(sample::router())) })
+    }
+
+    async fn journal(news: impl IntoIterator<Item = News>) -> Journal {
+        let (orders, (teller, told)) = (orders(), Teller::new());
+        let (asks, _) = mpsc::channel(1);
+        let (journal, keeping) = Journal::keep(told, orders.subscribe(), asks);
+        news.into_iter().for_each(|news| teller.tell(news));
+        drop(teller);
+        keeping.finish(Duration::from_secs(10)).await;
+        journal
+    }
+
+    #[tokio::test]
+    async fn events_name_directors_and_say_how_much_they_matter() {
+        let from = [192, 168, 1, 34].into();
+        let journal = journal([
+            News::Router(Event::Became(Role::Backup, Why::Started)),
+            News::Router(Event::Became(Role::Active, Why::Silence)),
+            News::Router(Event::DualActive { from, priority: Priority::DEFAULT }),
+            News::PeerConfiguration { node: "lb2".into(), same: false },
+        ])
+        .await;
+        let events = journal.events(None, KEPT);
+        let shown: Vec<_> =
+            events.events.iter().map(|it| (it.number, it.level.name(), &*it.kind, &*it.text)).collect();
+        assert_eq!(
+            shown,
+            [
+                (1, "info", "role", "Backup: started"),
+                (2, "warning", "role", "Active: no adverts on any link"),
+                (3, "warning", "dual-active", "lb2 is Active too, with priority 100: adverts were lost"),
+                (
+                    4,
+                    "warning",
+                    "configuration",
+                    "lb2 has another configuration: give both directors the same file, and reload"
+                ),
+            ]
+        );
+        assert_eq!(events.last, 4);
+        assert!(humantime::parse_rfc3339(&events.events[0].at).is_ok());
+    }
+
+    #[tokio::test]
+    async fn losses_are_told() {
+        let many = (0..10_000).map(|it| News::PeerHeard { node: it.to_string() });
+        let events = journal(many).await.events(None, KEPT).events;
+        let lost = events.iter().find(|event| event.kind == "lost").unwrap();
+        assert_eq!(lost.text, "9744 events were lost: more came than could be written");
+    }
+
+    #[test]
+    fn the_last_thousand_are_kept_and_can_be_read_on() {
+        let mut ring = Ring::default();
+        let numbers = |events: EventsStatus| events.events.iter().map(|it| it.number).collect::<Vec<_>>();
+        assert_eq!(ring.events(None, 10), EventsStatus::default());
+        for number in 1..=KEPT as u64 + 5 {
+            let text = number.to_string();
+            ring.push(SystemTime::UNIX_EPOCH, Entry { level: LevelStatus::Info, kind: "peer", text });
+        }
+        assert_eq!(ring.events.len(), KEPT);
+        assert_eq!(numbers(ring.events(None, 2)), [1004, 1005]);
+        assert_eq!(numbers(ring.events(Some(1003), 10)), [1004, 1005]);
+        assert_eq!(numbers(ring.events(Some(0), 2)), [6, 7], "those before are gone, which the numbers tell");
+        assert!(numbers(ring.events(Some(1005), 10)).is_empty());
+        assert_eq!(ring.events(Some(u64::MAX), 10).last, 1005);
+    }
+}
