@@ -1,5 +1,6 @@
 //! The configuration file, read and checked for this node.
 
+use crate::redundancy::Router;
 use crate::redundancy::keys::{self, KeyFileError};
 use director_core::config::{self, Report};
 use director_core::model::{Model, Node};
@@ -101,6 +102,18 @@ impl Configuration {
     pub fn with_keys(self) -> Result<Self, LoadError> {
         let file = self.model.redundancy.as_ref().and_then(|redundancy| redundancy.key_file.as_deref());
         Ok(Self { keyring: file.map(keys::load).transpose()?, ..self })
+    }
+
+    /// This director's part in the virtual router, if there is one.
+    #[must_use]
+    pub fn router(&self) -> Option<Router> {
+        Some(Router {
+            settings: Arc::new(self.model.redundancy.clone()?),
+            nodes: Arc::new(self.model.nodes.clone()),
+            node: self.node.name.clone(),
+            keyring: self.keyring.clone(),
+            configuration: self.hash.clone(),
+        })
     }
 }
 

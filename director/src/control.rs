@@ -28,6 +28,7 @@ mod reading;
 mod reconcile;
 mod recording;
 mod requests;
+mod sharing;
 mod telling;
 
 use crate::command::Command;
@@ -40,6 +41,8 @@ use crate::kernel::settings::Settings;
 use crate::kernel::watch::foreign_changes;
 use crate::live::{Live, LiveError};
 use crate::options::RunOptions;
+use crate::redundancy::thread::{self, ThreadError};
+use crate::redundancy::{Handle, Router, Teller};
 use crate::status::{ReconcileStatus, Status};
 use crate::targets::{self, Role, Users, VerdictMap};
 use addresses::AddressKeeper;
@@ -54,6 +57,7 @@ use memory::Memory;
 use purge::{Due, Purge};
 use reconcile::Scope;
 use recording::Recorder;
+use sharing::Record;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use telling::Telling;
@@ -84,6 +88,9 @@ pub enum ControlError {
     /// Counting connections.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// The thread that holds the addresses.
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
     /// A thread for the kernel's notifications.
     #[error("can't watch the kernel's notifications: {0}")]
     Watch(#[source] std::io::Error),
@@ -95,8 +102,6 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<Command>,
     /// What probes say.
     pub verdicts: watch::Receiver<Arc<VerdictMap>>,
-    /// What this director is among those that share the addresses.
-    pub role: watch::Receiver<Role>,
     /// SIGHUP: reload.
     pub hangup: Signal,
     /// SIGTERM.
@@ -128,6 +133,11 @@ pub struct Control {
     /// Whom targets are probed for.
     users: Users,
     role: Role,
+    /// With whom the addresses are shared.
+    router: Option<Arc<Router>>,
+    /// Who holds them.
+    thread: Handle,
+    record: Record,
     telling: Telling,
     pools: Pools,
     live: Live,
@@ -153,15 +163,17 @@ fn unix_now() -> u64 {
 }
 
 impl Control {
-    /// Takes up what an earlier run left: numbers, overrides, totals, addresses. The kernel is not touched yet.
+    /// Takes up what an earlier run left: numbers, overrides, totals, addresses. The kernel is not touched yet, and the
+    /// thread that is to hold the addresses waits for its orders. `teller` tells what becomes of the virtual router.
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub fn new(
+    pub async fn new(
         options: RunOptions,
         node_name: String,
         configuration: Configuration,
         targets: watch::Sender<health::Targets>,
+        teller: Teller,
     ) -> Result<Self, ControlError> {
         let (mut memory, remembered) = Memory::open(&options.state_dir)?;
         let mut registry = remembered.registry;
@@ -169,6 +181,9 @@ impl Control {
         memory.save_registry(&registry)?;
         let now = Instant::now();
         let kernel = NftKernel::open()?;
+        let router = configuration.router().map(Arc::new);
+        let thread = thread::spawn(router.is_none(), memory.begin()?, teller).await?;
+        let role = Role::from(*thread.role.borrow());
         let mut control = Self {
             options,
             node_name,
@@ -187,7 +202,10 @@ impl Control {
             verdicts: Arc::default(),
             moved: VerdictMap::new(),
             users: Users::new(),
-            role: Role::default(),
+            role,
+            router,
+            thread,
+            record: Record::default(),
             telling: Telling::default(),
             pools: Pools::new(),
             live: Live::default(),
@@ -256,9 +274,12 @@ impl Control {
                     let verdicts = inputs.verdicts.borrow_and_update().clone();
                     self.judge(verdicts).await;
                 }
-                Ok(()) = inputs.role.changed() => {
-                    let role = *inputs.role.borrow_and_update();
-                    self.play(role);
+                changed = self.thread.role.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("the thread that holds the addresses has ended");
+                        break;
+                    }
+                    self.take_role();
                 }
                 () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
@@ -307,6 +328,7 @@ impl Control {
 
     async fn tick(&mut self) {
         self.telling.catch_up(Instant::now());
+        self.record_heard(Instant::now());
         let now = unix_now();
         if self.lapses.is_some_and(|at| at <= now) {
             let due = decide::due(self.memory.overrides(), &self.pools, now);
@@ -350,6 +372,7 @@ impl Control {
     }
 
     async fn stop(mut self) {
+        self.leave().await;
         self.read_last().await;
         self.recorder.finish(self.counting.traffic()).await;
         if !self.options.flush_on_exit {

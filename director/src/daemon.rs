@@ -5,17 +5,20 @@ use crate::command::Handle;
 use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
+use crate::redundancy::Teller;
 use crate::redundancy::journal::Journal;
-use crate::redundancy::{Ask, FailoverError};
 use crate::state;
-use crate::targets::Role;
 use director_nft::fnv::fnv1a;
 use health::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+
+/// How long the end waits for what is still to be written, and for the program that hears of it.
+const LAST_NEWS: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +62,8 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let (targets, probed) = watch::channel(health::Targets::default());
     let concurrency = Limits::default().concurrency.min(files / 2);
     let limits = Limits { concurrency, seed: fnv1a(node.as_bytes()) };
-    let mut control = Control::new(options, node, configuration, targets)?;
+    let (teller, told) = Teller::new();
+    let mut control = Control::new(options, node, configuration, targets, teller).await?;
     let probes = probed.borrow().len();
     let (mut verdicts, _until_it_stops) =
         health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
@@ -67,37 +71,23 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await?;
 
-    let (handle, commands) = Handle::new(alone(), Journal::default());
+    let thread = control.thread();
+    let (journal, keeping) = Journal::keep(told, thread.orders.subscribe(), thread.asks.clone());
+    let (handle, commands) = Handle::new(thread.asks.clone(), journal);
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(listeners.serve(handle, Registry::new(), async {
         // A sender that is gone says the same.
         let _ = stopped.await;
     }));
-    // There is no other director yet to share the addresses with.
-    let (_alone, role) = watch::channel(Role::Active);
-    let inputs = Inputs { commands, verdicts, role, hangup, terminate, interrupt };
+    let inputs = Inputs { commands, verdicts, hangup, terminate, interrupt };
     tracing::info!("running");
     control.run(inputs).await;
     drop(stop);
     if let Err(error) = served.await {
         tracing::error!(%error, "the API ended badly");
     }
+    keeping.finish(LAST_NEWS).await;
     Ok(())
-}
-
-/// There is no thread yet to ask.
-fn alone() -> mpsc::Sender<Ask> {
-    let (asks, mut asked) = mpsc::channel(1);
-    tokio::spawn(async move {
-        while let Some(ask) = asked.recv().await {
-            match ask {
-                Ask::Status(reply) => drop(reply.send(None)),
-                Ask::Failover { reply, .. } => drop(reply.send(Err(FailoverError::Alone))),
-                Ask::Leave(reply) => drop(reply.send(())),
-            }
-        }
-    });
-    asks
 }
 
 /// Every probe under way takes a descriptor, and the usual soft limit is 1,024. Tells how many there may be.

@@ -12,12 +12,20 @@
 //! program.
 
 pub mod asking;
+mod clock;
+mod hellos;
 pub mod holder;
+mod inlet;
 pub mod journal;
 pub mod keys;
+mod links;
 pub mod names;
 mod notify;
+mod part;
+mod priority;
+mod router;
 mod teller;
+pub mod thread;
 
 pub use teller::{Teller, Told};
 
@@ -30,6 +38,9 @@ use std::time::SystemTime;
 use sync::vrrp::authentication::Keyring;
 use sync::vrrp::machine::{Event, Fitness, Refusal, Role};
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// The newest sequences heard, by where and from whom: kept for the next run.
+pub type Sequences = BTreeMap<String, BTreeMap<IpAddr, (u64, u64)>>;
 
 /// An address and its interface.
 pub type Placed = (IpAddr, String);
@@ -115,6 +126,8 @@ pub enum Ask {
         /// Who is to be, if anybody is known.
         reply: oneshot::Sender<Result<Option<String>, FailoverError>>,
     },
+    /// The newest sequences heard.
+    Heard(oneshot::Sender<Sequences>),
     /// Take part no more: the addresses are off, and the others know, when this is answered. Without a virtual router
     /// the addresses stay.
     Leave(oneshot::Sender<()>),

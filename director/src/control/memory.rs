@@ -2,6 +2,8 @@
 
 use crate::command::OverrideChange;
 use crate::decide::{Overrides, PortOverrides};
+use crate::redundancy::Sequences;
+use crate::redundancy::thread::Past;
 use crate::state::{StateError, Store};
 use crate::targets::LastVerdicts;
 use crate::traffic::{Connections, Totals};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Addresses that the director added, with their interface.
 pub(super) type OwnAddresses = BTreeSet<(IpAddr, String)>;
@@ -26,6 +29,14 @@ pub(super) struct Traffic {
     /// Persistence entries that made room for others, by service.
     #[serde(default)]
     pub(super) evicted: BTreeMap<ServiceNumber, u64>,
+}
+
+/// What protects signed adverts and hellos from being played again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Signatures {
+    /// The number of the last run.
+    epoch: u64,
+    heard: Sequences,
 }
 
 /// What probes said last.
@@ -63,6 +74,7 @@ pub(super) struct Memory {
     /// The file has other addresses.
     unrecorded: bool,
     verdicts: (Store<Verdicts>, Verdicts),
+    signatures: (Store<Signatures>, Signatures),
 }
 
 /// What stood in the files when they were opened.
@@ -85,6 +97,7 @@ impl Memory {
             addresses: Store::open(folder, "addresses.json")?,
             unrecorded: false,
             verdicts: (verdict_store, verdicts.of_boot(boot_id())),
+            signatures: Store::open(folder, "signatures.json")?,
         };
         Ok((memory, Remembered { registry, traffic }))
     }
@@ -170,6 +183,23 @@ impl Memory {
             self.unrecorded = false;
         }
         Ok(())
+    }
+
+    /// Begins a run: what the thread that signs adverts and hellos goes on with. Its number is on the disk when this
+    /// returns.
+    pub(super) fn begin(&mut self) -> Result<Past, StateError> {
+        let (store, signatures) = &mut self.signatures;
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let clock = u64::try_from(clock).unwrap_or(u64::MAX);
+        signatures.epoch = clock.max(signatures.epoch.saturating_add(1));
+        store.save(signatures)?;
+        Ok(Past { epoch: signatures.epoch, heard: signatures.heard.clone() })
+    }
+
+    /// Records the newest sequences heard.
+    pub(super) fn set_heard(&mut self, heard: Sequences) -> Result<(), StateError> {
+        let epoch = self.signatures.1.epoch;
+        save_changed(&mut self.signatures, Signatures { epoch, heard })
     }
 
     /// What probes said when the earlier run ended.

@@ -43,6 +43,9 @@ impl Control {
         self.note_repairs("setting", settings.repaired);
         errors.extend(settings.errors);
         // Without a ruleset a VIP would answer with the host's own sockets.
+        if ruleset.is_ok() {
+            self.order();
+        }
         if ruleset.is_ok() && self.addresses.uncertain() {
             let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
             let addresses = self.addresses.keep(&wanted, &mut self.memory).await;

@@ -1,6 +1,6 @@
 //! A thread that holds addresses as far as anybody asks: that of [`sample::redundancy`].
 
-use crate::redundancy::{Ask, FailoverError};
+use crate::redundancy::{Ask, FailoverError, Sequences};
 use crate::sample;
 use sync::vrrp::machine::Refusal;
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ pub(super) fn start() -> mpsc::Sender<Ask> {
             match ask {
                 Ask::Status(reply) => drop(reply.send(Some(sample::redundancy()))),
                 Ask::Failover { to, force, reply } => drop(reply.send(failover(to.as_deref(), force))),
+                Ask::Heard(reply) => drop(reply.send(Sequences::new())),
                 Ask::Leave(reply) => drop(reply.send(())),
             }
         }

@@ -42,6 +42,11 @@ impl Sender {
         Self { channel, next: Sequence { epoch, counter: 0 } }
     }
 
+    /// Goes by another agreement from now on. Its numbers go on: to begin again would look like a replay.
+    pub fn configure(&mut self, channel: Channel) {
+        self.channel = channel;
+    }
+
     /// The message to send to `destination`. Each call makes another one: a copy would be taken for a replay.
     ///
     /// `priority` 0 says that we leave; `successor`, which only signed adverts can carry, who shall take over.
@@ -89,6 +94,11 @@ impl Receiver {
     #[must_use]
     pub fn new(channel: Channel, heard: impl IntoIterator<Item = (IpAddr, Sequence)>) -> Self {
         Self { channel, windows: Windows::resume(heard), discards: Discards::default() }
+    }
+
+    /// Goes by another agreement from now on, and remembers what was heard.
+    pub fn configure(&mut self, channel: Channel) {
+        self.channel = channel;
     }
 
     /// What arrived, if it is for us and good. Never waits, and costs no more than the message is long.

@@ -74,6 +74,31 @@ impl Addresses {
         counted(addresses.len()).map(|()| Self(List::V6(addresses)))
     }
 
+    /// A single address.
+    #[must_use]
+    pub fn one(address: IpAddr) -> Self {
+        Self(match address {
+            IpAddr::V4(address) => List::V4(vec![address]),
+            IpAddr::V6(address) => List::V6(vec![address]),
+        })
+    }
+
+    /// Those of `addresses` that have the family of `model`, no more than an advert can list; `None` if there are
+    /// none.
+    #[must_use]
+    pub fn like(model: IpAddr, addresses: impl IntoIterator<Item = IpAddr>) -> Option<Self> {
+        let same = addresses.into_iter().filter(|it| it.is_ipv4() == model.is_ipv4()).take(MOST);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for address in same {
+            match address {
+                IpAddr::V4(address) => v4.push(address),
+                IpAddr::V6(address) => v6.push(address),
+            }
+        }
+        let list = if model.is_ipv4() { Self::v4(v4) } else { Self::v6(v6) };
+        list.ok()
+    }
+
     /// In the order of the advert.
     #[must_use]
     pub fn to_vec(&self) -> Vec<IpAddr> {
@@ -250,7 +275,7 @@ enum List {
 }
 
 fn counted(count: usize) -> Result<(), CountError> {
-    if (1..=usize::from(u8::MAX)).contains(&count) { Ok(()) } else { Err(CountError(count)) }
+    if (1..=MOST).contains(&count) { Ok(()) } else { Err(CountError(count)) }
 }
 
 fn sum(message: &[u8], datagram: &Datagram<'_>, checksum: Checksum) -> u16 {
@@ -259,6 +284,8 @@ fn sum(message: &[u8], datagram: &Datagram<'_>, checksum: Checksum) -> u16 {
     if plain { Sum::default() } else { pseudo }.bytes(message).finish()
 }
 
+/// Addresses in an advert.
+const MOST: usize = u8::MAX as usize;
 const VERSION: u8 = 3;
 const ADVERTISEMENT: u8 = 1;
 /// Bytes before the addresses.

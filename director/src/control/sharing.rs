@@ -1,0 +1,100 @@
+//! With the thread that holds the addresses: orders to it, the role from it, and what it goes on with after a restart.
+
+use super::Control;
+use crate::redundancy::{Ask, Handle, Sequences};
+use crate::targets;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use sync::vrrp::machine::Role;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How often what was heard is recorded: without it an old advert would be taken for a new one after a restart, until
+/// its sender speaks itself.
+const RECORD: Duration = Duration::from_secs(60);
+/// What the thread says to a question it says at once.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Longest time to take the addresses off at the end.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// When what the thread has heard is recorded.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    asked: Option<Instant>,
+    answer: Option<oneshot::Receiver<Sequences>>,
+}
+
+impl Control {
+    /// The thread, for those who ask it.
+    #[must_use]
+    pub fn thread(&self) -> &Handle {
+        &self.thread
+    }
+
+    /// Tells the thread what is in force. To be called once the kernel has the ruleset.
+    pub(super) fn order(&self) {
+        let router = self.router.as_ref();
+        self.thread.orders.send_if_modified(|orders| {
+            let same = orders.router.as_ref().map(Arc::as_ptr) == router.map(Arc::as_ptr);
+            if !same {
+                orders.router = router.cloned();
+            }
+            !same
+        });
+    }
+
+    /// Takes up what the thread says this director is.
+    pub(super) fn take_role(&mut self) {
+        let role = targets::Role::from(*self.thread.role.borrow_and_update());
+        self.play(role);
+    }
+
+    /// Records what was heard, from time to time. The thread is asked now, and listened to the next time.
+    pub(super) fn record_heard(&mut self, now: Instant) {
+        if let Some(Ok(heard)) = self.record.answer.as_mut().map(oneshot::Receiver::try_recv) {
+            self.record.answer = None;
+            self.save_heard(heard);
+        }
+        let due = self.record.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= RECORD);
+        if due && self.configuration.keyring.is_some() {
+            let (reply, answer) = oneshot::channel();
+            // A thread that has no room for the question is asked later.
+            if self.thread.asks.try_send(Ask::Heard(reply)).is_ok() {
+                self.record = Record { asked: Some(now), answer: Some(answer) };
+            }
+        }
+    }
+
+    /// Has the thread take part no more: another director takes over. Alone, the addresses stay.
+    pub(super) async fn leave(&mut self) {
+        if self.configuration.keyring.is_some()
+            && let Ok(Some(heard)) = timeout(ANSWER, self.ask(Ask::Heard)).await
+        {
+            self.save_heard(heard);
+        }
+        if !matches!(timeout(LEAVE, self.ask(Ask::Leave)).await, Ok(Some(()))) {
+            tracing::error!("the thread that holds the addresses did not give them up in time");
+        }
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.thread.asks.send(question(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    fn save_heard(&mut self, heard: Sequences) {
+        if let Err(error) = self.memory.set_heard(heard) {
+            tracing::warn!(%error, "after a restart old adverts could be taken for new ones");
+        }
+    }
+}
+
+impl From<Role> for targets::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Active => Self::Active,
+            Role::Backup | Role::Initialize => Self::Backup,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The links that adverts go by: sending, hearing, and what is told of it.
+//!
+//! A link without its interface or address is tried again whenever one of those changes. What is wrong is told once.
+
+mod socket;
+
+use super::inlet::{Arrival, any_readable};
+use super::router::Path;
+use super::{News, Sequences, Teller};
+use crate::status::LinkStatus;
+use director_core::model::Side;
+use socket::{Place, Sockets};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+use sync::vrrp::authentication::Sequence;
+use sync::vrrp::channel::{Received, Receiver, Sender};
+use sync::vrrp::machine::{Heard, Link};
+use sync::vrrp::packet::{Datagram, Discard, Kind};
+use sync::vrrp::timing::Time;
+
+/// All links that adverts go by.
+#[derive(Debug)]
+pub(super) struct Links {
+    lines: BTreeMap<Side, Line>,
+    epoch: u64,
+    heard: Sequences,
+    teller: Teller,
+}
+
+/// One of them. Its numbers live as long as the daemon.
+#[derive(Debug)]
+struct Line {
+    /// Whether adverts go by it now.
+    open: bool,
+    path: Path,
+    sender: Sender,
+    receiver: Receiver,
+    sockets: Option<Sockets>,
+    sent: u64,
+    received: u64,
+    heard: Option<Time>,
+    /// Sockets can't be opened, or nothing be sent.
+    troubled: bool,
+    /// When a refused advert of each kind was told of.
+    refusals: BTreeMap<Kind, Time>,
+    /// Who lists other addresses.
+    differing: BTreeSet<IpAddr>,
+}
+
+impl Links {
+    /// `epoch` must be higher than in any run before; `heard` is what the last one heard.
+    pub(super) fn new(epoch: u64, heard: Sequences, teller: Teller) -> Self {
+        Self { lines: BTreeMap::new(), epoch, heard, teller }
+    }
+
+    /// Adverts go by `paths` from now on.
+    pub(super) fn configure(&mut self, paths: Vec<Path>) {
+        for line in self.lines.values_mut() {
+            line.open = false;
+        }
+        for path in paths {
+            match self.lines.get_mut(&path.side) {
+                Some(line) => line.configure(path),
+                None => {
+                    let heard = self.heard.get(path.side.name()).cloned().unwrap_or_default();
+                    self.lines.insert(path.side, Line::new(path, self.epoch, &heard));
+                }
+            }
+        }
+        for line in self.lines.values_mut().filter(|line| !line.open) {
+            line.sockets = None;
+        }
+        self.revive();
+    }
+
+    /// Interfaces or addresses may have come, gone or changed.
+    pub(super) fn revive(&mut self) {
+        for line in self.lines.values_mut().filter(|line| line.open) {
+            line.revive(&self.teller);
+        }
+    }
+
+    /// A link has no sockets.
+    pub(super) fn wanting(&self) -> bool {
+        self.lines.values().any(|line| line.open && line.sockets.is_none())
+    }
+
+    /// Waits until an advert may have come. Cancel safe.
+    pub(super) async fn readable(&self) {
+        any_readable(self.lines.values().filter_map(|line| line.sockets.as_ref()).map(Sockets::inlet)).await;
+    }
+
+    /// What has come by now, but no more than a share of it: true if there may be more.
+    pub(super) fn receive(&mut self, now: Time, heard: &mut Vec<Heard>) -> bool {
+        let mut more = false;
+        for line in self.lines.values_mut() {
+            more |= line.receive(now, heard, &self.teller);
+        }
+        more
+    }
+
+    /// Sends an advert by every link.
+    pub(super) fn advert(&mut self, priority: u8, successor: Option<IpAddr>) {
+        for line in self.lines.values_mut().filter(|line| line.open) {
+            line.advert(priority, successor, &self.teller);
+        }
+    }
+
+    /// The newest sequences heard, for the next run.
+    pub(super) fn sequences(&self) -> Sequences {
+        let mut all = self.heard.clone();
+        for (side, line) in &self.lines {
+            let newest = line.receiver.heard().map(|(source, it)| (source, (it.epoch, it.counter)));
+            all.insert(side.name().to_owned(), newest.collect());
+        }
+        all
+    }
+
+    /// What was refused so far.
+    pub(super) fn discards(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for (kind, count) in self.lines.values().flat_map(|line| line.receiver.discards().iter()) {
+            *all.entry(kind.name().to_owned()).or_default() += count;
+        }
+        all
+    }
+
+    /// The links for people: `down` and `silent` as the state machine knows them.
+    pub(super) fn status(&self, now: Time, down: &[Link], silent: &[Link]) -> Vec<LinkStatus> {
+        let mut open: Vec<&Line> = self.lines.values().filter(|line| line.open).collect();
+        open.sort_by_key(|line| line.path.link);
+        let show = |line: &Line| LinkStatus {
+            name: line.path.side.name().to_owned(),
+            interface: line.path.interface.clone(),
+            up: !down.contains(&line.path.link),
+            silent: silent.contains(&line.path.link),
+            sent: line.sent,
+            received: line.received,
+            heard_seconds: line.heard.map(|heard| now.since(heard).as_secs_f64()),
+        };
+        open.into_iter().map(show).collect()
+    }
+}
+
+impl Line {
+    fn new(path: Path, epoch: u64, heard: &BTreeMap<IpAddr, (u64, u64)>) -> Self {
+        let heard = heard.iter().map(|(&source, &(epoch, counter))| (source, Sequence { epoch, counter }));
+        Self {
+            open: true,
+            sender: Sender::new(path.channel.clone(), epoch),
+            receiver: Receiver::new(path.channel.clone(), heard),
+            path,
+            sockets: None,
+            sent: 0,
+            received: 0,
+            heard: None,
+            troubled: false,
+            refusals: BTreeMap::new(),
+            differing: BTreeSet::new(),
+        }
+    }
+
+    fn configure(&mut self, path: Path) {
+        self.open = true;
+        self.sender.configure(path.channel.clone());
+        self.receiver.configure(path.channel.clone());
+        let before = self.place();
+        self.path = path;
+        if self.place() != before {
+            self.sockets = None;
+        }
+    }
+
+    fn place(&self) -> Place {
+        let channel = &self.path.channel;
+        Place {
+            interface: self.path.interface.clone(),
+            local: channel.local,
+            group: channel.peers.is_none().then_some(channel.vrid),
+        }
+    }
+
+    fn revive(&mut self, teller: &Teller) {
+        let place = self.place();
+        if self.sockets.take_if(|sockets| !sockets.alive(&place)).is_some() || self.sockets.is_none() {
+            match Sockets::open(&place) {
+                Ok(sockets) => self.sockets = Some(sockets),
+                Err(error) => {
+                    let Place { interface, local, .. } = place;
+                    self.trouble(teller, format!(
+                        "can't advert by {interface:?} from {local}: {error}; it is tried again when the interface or its addresses change"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn advert(&mut self, priority: u8, successor: Option<IpAddr>, teller: &Teller) {
+        let Some(sockets) = &self.sockets else { return };
+        let mut failure = None;
+        for &destination in &self.path.destinations {
+            let message = self.sender.advert(priority, successor, destination);
+            match sockets.send(&message, destination) {
+                Ok(()) => self.sent += 1,
+                Err(error) => failure = Some((destination, error)),
+            }
+        }
+        match failure {
+            None => self.troubled = false,
+            Some((destination, error)) => {
+                let interface = &self.path.interface;
+                self.trouble(
+                    teller,
+                    format!("can't send adverts to {destination} by {interface:?}: {error}"),
+                );
+            }
+        }
+    }
+
+    fn trouble(&mut self, teller: &Teller, text: String) {
+        if !std::mem::replace(&mut self.troubled, true) {
+            teller.tell(News::Trouble { text });
+        }
+    }
+
+    fn receive(&mut self, now: Time, all: &mut Vec<Heard>, teller: &Teller) -> bool {
+        let mut buffer = [0; LONGEST];
+        for _ in 0..SHARE {
+            let Some(sockets) = &self.sockets else { return false };
+            let arrival = match sockets.inlet().receive(&mut buffer) {
+                Ok(arrival) => arrival,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return false,
+            };
+            let payload = buffer.get(..arrival.length).unwrap_or_default();
+            let received = if self.path.channel.local.is_ipv4() {
+                self.receiver.receive_ipv4(payload)
+            } else {
+                let Arrival { source, destination, hops, .. } = arrival;
+                self.receiver.receive(&Datagram { source, destination: destination.into(), hops, payload })
+            };
+            match received {
+                Ok(received) => all.push(self.hear(now, &received, teller)),
+                Err(discard) => self.refuse(now, discard, teller),
+            }
+        }
+        true
+    }
+
+    fn hear(&mut self, now: Time, received: &Received, teller: &Teller) -> Heard {
+        self.received += 1;
+        self.heard = Some(now);
+        let source = received.source;
+        if !received.other_addresses {
+            self.differing.remove(&source);
+        } else if self.differing.len() < DIFFERING && self.differing.insert(source) {
+            let interface = &self.path.interface;
+            teller.tell(News::Trouble {
+                text: format!(
+                    "{source} on {interface:?} adverts other addresses than ours: compare the configurations"
+                ),
+            });
+        }
+        Heard {
+            link: self.path.link,
+            from: self.path.sender(source),
+            priority: received.advert.priority,
+            interval: received.advert.interval,
+            successor: received.successor,
+        }
+    }
+
+    /// Anybody on the link can make us refuse adverts, but not tell of all of them.
+    fn refuse(&mut self, now: Time, discard: Discard, teller: &Teller) {
+        let told = self.refusals.entry(discard.into());
+        let due = match &told {
+            Entry::Occupied(told) => now.since(*told.get()) >= AGAIN,
+            Entry::Vacant(_) => true,
+        };
+        if due {
+            told.insert_entry(now);
+            let interface = &self.path.interface;
+            let text = format!(
+                "an advert on {interface:?} is refused: {discard}; its like is not told of for a while"
+            );
+            teller.tell(News::Trouble { text });
+        }
+    }
+}
+
+/// Adverts of a link that are taken before anything else is done.
+const SHARE: usize = 256;
+/// An IPv4 header with options, an advert with 255 IPv6 addresses, a trailer; what is longer is refused.
+const LONGEST: usize = 60 + 8 + 255 * 16 + 84;
+/// Senders with other addresses that are told of.
+const DIFFERING: usize = 16;
+/// How often a kind of refusal is told of.
+const AGAIN: Duration = Duration::from_mins(1);

@@ -1,0 +1,198 @@
+//! A director's part in its virtual router: the state machine, and what is around it that touches nothing.
+
+use super::names::node_of;
+use super::router::View;
+use super::{FailoverError, Lowered, Router};
+use crate::status::{ActiveStatus, RedundancyStatus};
+use director_core::config::closest;
+use director_core::model::Redundancy;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use sync::hello::Hello;
+use sync::vrrp::machine::{Event, Fitness, Input, Link, Machine, Names, Output, Preempt, Role, Status, Why};
+use sync::vrrp::timing::Time;
+
+/// A director in a virtual router.
+#[derive(Debug)]
+pub(super) struct Part {
+    router: Arc<Router>,
+    view: View,
+    machine: Machine,
+    lowered: Lowered,
+    /// Links as the state machine was told.
+    up: BTreeMap<Link, bool>,
+    why: Why,
+    transitions: u64,
+}
+
+impl Part {
+    /// One that has yet to start.
+    pub(super) fn new(router: Arc<Router>, view: View, now: Time) -> Self {
+        let machine = Machine::new(view.settings.clone(), now);
+        Self {
+            router,
+            view,
+            machine,
+            lowered: Lowered::default(),
+            up: BTreeMap::new(),
+            why: Why::Started,
+            transitions: 0,
+        }
+    }
+
+    /// Goes by another file. The state machine is to be told what is returned.
+    pub(super) fn configure(&mut self, router: Arc<Router>, view: View) -> Vec<Input> {
+        let before = std::mem::replace(&mut self.view, view);
+        self.router = router;
+        let kept = &self.view.settings.links;
+        self.up.retain(|link, _| kept.contains(link));
+        let changed = before.settings != self.view.settings;
+        if changed { vec![Input::Configure(Box::new(self.view.settings.clone()))] } else { Vec::new() }
+    }
+
+    /// Hands `input` to the state machine, and says what to do.
+    pub(super) fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {
+        let before = self.machine.role();
+        let outputs = self.machine.handle(now, input);
+        for output in &outputs {
+            if let Output::Note(Event::Became(_, why)) = output {
+                self.why = *why;
+            }
+        }
+        self.transitions += u64::from(before != Role::Initialize && before != self.machine.role());
+        outputs
+    }
+
+    /// What it is.
+    pub(super) fn role(&self) -> Role {
+        self.machine.role()
+    }
+
+    /// When the state machine's timer is due.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.machine.deadline()
+    }
+
+    /// A Backup hears an Active.
+    pub(super) fn hears_active(&self) -> bool {
+        self.machine.status().active.is_some()
+    }
+
+    /// Takes up what tracked targets say.
+    pub(super) fn track(&mut self, lowered: Lowered) -> Input {
+        let fitness = lowered.fitness;
+        self.lowered = lowered;
+        Input::Fitness(fitness)
+    }
+
+    /// Links that came or went, with `up` for what interfaces are now.
+    pub(super) fn links(&mut self, up: impl Fn(&str) -> bool) -> Vec<Input> {
+        let mut changed = Vec::new();
+        for path in &self.view.paths {
+            let now = up(&path.interface);
+            if self.up.insert(path.link, now) != Some(now) {
+                changed.push(Input::Link(path.link, now));
+            }
+        }
+        changed
+    }
+
+    /// The address that `node` is known by.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub(super) fn address(&self, node: &str) -> Result<IpAddr, FailoverError> {
+        let roster = &self.view.roster;
+        let known = if node == roster.node {
+            Some(self.view.settings.address)
+        } else {
+            roster.peers.get(node).and_then(|addresses| addresses.first().copied())
+        };
+        known.ok_or_else(|| FailoverError::UnknownNode {
+            name: node.to_owned(),
+            suggestion: closest(node, self.router.nodes.keys().map(String::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// What it says of itself to the others.
+    pub(super) fn hello(&self, instance: u64) -> Hello {
+        let status = self.machine.status();
+        Hello {
+            node: self.router.node.clone(),
+            instance,
+            role: status.role,
+            priority: status.priority,
+            fit: fit(&status),
+            caught_up: holds_connections(&status),
+            configuration: self.router.configuration.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            interval: self.router.settings.interval,
+        }
+    }
+
+    /// The part for people; whoever asks adds what sockets and hellos know.
+    pub(super) fn status(&self, now: Time) -> RedundancyStatus {
+        let Redundancy { vrid, interval, preempt, .. } = &*self.router.settings;
+        let status = self.machine.status();
+        let down = status.links_down.iter().map(|&link| format!("{} is down", self.router.link(link)));
+        let active = status.active.map(|(address, priority, heard)| ActiveStatus {
+            node: node_of(&self.router, address).map(|node| node.name.clone()),
+            address,
+            priority: priority.get(),
+            heard_seconds: now.since(heard).as_secs_f64(),
+        });
+        RedundancyStatus {
+            role: status.role.into(),
+            since_seconds: now.since(status.since).as_secs_f64(),
+            why: self.why.words(&*self.router),
+            vrid: vrid.get(),
+            priority: status.priority.get(),
+            configured_priority: self.view.settings.priority.get(),
+            fit: fit(&status),
+            lowered_by: down.chain(self.lowered.reasons.iter().cloned()).collect(),
+            preempt: words(*preempt).to_owned(),
+            stood_down: status.stood_down,
+            caught_up: holds_connections(&status),
+            interval_seconds: interval.duration().as_secs_f64(),
+            authenticated: self.router.keyring.is_some(),
+            active,
+            transitions: self.transitions,
+            dual_active_episodes: status.dual_active_episodes,
+            dual_active_seconds: status.dual_active.as_secs_f64(),
+            real_time: false,
+            links: Vec::new(),
+            peers: Vec::new(),
+            discards: BTreeMap::new(),
+            announcements: 0,
+        }
+    }
+
+    /// Links that the state machine holds for down, and for silent.
+    pub(super) fn poor_links(&self) -> (Vec<Link>, Vec<Link>) {
+        let status = self.machine.status();
+        (status.links_down, status.links_silent)
+    }
+
+    /// The node that is known by `address`; another's address as it is.
+    pub(super) fn name(&self, address: IpAddr) -> String {
+        self.router.router(address)
+    }
+}
+
+fn fit(status: &Status) -> bool {
+    status.fitness != Fitness::Unfit && status.links_down.is_empty()
+}
+
+/// The Active has them all.
+fn holds_connections(status: &Status) -> bool {
+    status.role == Role::Active || status.caught_up
+}
+
+const fn words(preempt: Preempt) -> &'static str {
+    match preempt {
+        Preempt::Never => "never",
+        Preempt::Always => "always",
+        Preempt::AfterSync => "after-sync",
+    }
+}
