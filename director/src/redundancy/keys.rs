@@ -35,9 +35,14 @@ pub struct KeyFileError {
 /// What may be wrong with a key file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
+    /// It isn't there.
+    #[error(
+        "there is no such file, which key_file under redundancy names: copy it from the other director, or make it with 'openssl rand -base64 32 | install -m 600 /dev/stdin FILE'"
+    )]
+    Missing,
     /// It can't be read.
     #[error("{0}: it is named by key_file under redundancy")]
-    Read(#[from] io::Error),
+    Read(#[source] io::Error),
     /// A folder, a pipe, a device.
     #[error("not a regular file")]
     NotRegular,
@@ -71,6 +76,12 @@ pub enum Fault {
     /// Could be guessed, or a number twice.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Read(error) }
+    }
 }
 
 /// Reads a key file.

@@ -69,8 +69,12 @@ fn a_file_that_others_may_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
     let refused = |path: &Path| load(path).unwrap_err().to_string();
-    assert!(refused(&path).contains("No such file or directory (os error 2): it is named by key_file"));
+    assert!(
+        refused(&path)
+            .contains("keys: there is no such file, which key_file under redundancy names: copy it")
+    );
     fs::write(&path, format!("3 {NEW}\n")).unwrap();
+    assert!(refused(&path.join("x")).contains("Not a directory (os error 20): it is named by key_file"));
     for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o602, false)] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         assert_eq!(load(&path).is_ok(), good, "{mode:o}");
