@@ -26,6 +26,7 @@ mod priority;
 mod router;
 mod teller;
 pub mod thread;
+pub mod tracking;
 
 pub use teller::{Teller, Told};
 
