@@ -23,10 +23,10 @@ pub mod names;
 mod notify;
 mod part;
 mod priority;
+mod refusals;
 mod router;
 mod teller;
 pub mod thread;
-pub mod tracking;
 
 pub use teller::{Teller, Told};
 

@@ -133,9 +133,7 @@ fn destinations<'a>(
     probes.filter_map(move |probe| Some((probe, probe.destination(service, server)?)))
 }
 
-/// How `probe` is tried from `node` on an address.
-#[must_use]
-pub fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {
+fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {
     Target {
         kind: Arc::clone(&probe.kind),
         address,

@@ -1,6 +1,7 @@
 //! The directors' hellos: sockets, and what is known from them.
 
 use super::inlet::{Inlet, any_readable};
+use super::refusals::{Refusals, advice};
 use super::router::View;
 use super::{News, Router, Sequences, Teller};
 use crate::status::{PeerSays, PeerStatus};
@@ -27,6 +28,7 @@ pub(super) struct Hellos {
     configuration: String,
     teller: Teller,
     quota: Quota,
+    refusals: Refusals,
 }
 
 /// What the state machine is told of a peer, by its address on the first link.
@@ -65,6 +67,7 @@ impl Hellos {
             configuration: String::new(),
             teller,
             quota: Quota::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Hellos {
         let mut before = std::mem::take(&mut self.mouths);
         let Some((view, router)) = view else {
             self.cadence = Cadence::default();
+            self.peers = Peers::default();
             return Vec::new();
         };
         for (number, path) in view.paths.iter().enumerate() {
@@ -116,8 +120,8 @@ impl Hellos {
     pub(super) fn receive(&mut self, now: Time) -> Vec<Said> {
         let mut outcomes = Vec::new();
         let mut buffer = [0; LONGEST + 1];
-        let inlets = self.mouths.iter().filter_map(|mouth| mouth.open.as_ref());
-        for (inlet, _) in inlets {
+        for mouth in &self.mouths {
+            let Some((inlet, _)) = &mouth.open else { continue };
             for _ in 0..SHARE {
                 let arrival = match inlet.receive(&mut buffer) {
                     Ok(arrival) => arrival,
@@ -125,9 +129,14 @@ impl Hellos {
                     Err(_) => break,
                 };
                 let payload = buffer.get(..arrival.length).unwrap_or_default();
-                // What is refused has been counted.
-                if let Ok(Some(received)) = self.listener.receive(arrival.source, arrival.hops, payload) {
-                    outcomes.extend(self.peers.hear(now, received));
+                match self.listener.receive(arrival.source, arrival.hops, payload) {
+                    Ok(Some(received)) => outcomes.extend(self.peers.hear(now, received)),
+                    Ok(None) => {}
+                    Err(discard) => {
+                        let what =
+                            format_args!("a hello from {} on {:?}", arrival.source, mouth.place.interface);
+                        self.refusals.tell(&self.teller, now, what, discard.name(), discard);
+                    }
                 }
             }
         }
@@ -222,7 +231,9 @@ impl Mouth {
             Ok(open) => (self.open, self.troubled) = (Some(open), false),
             Err(error) => {
                 if !std::mem::replace(&mut self.troubled, true) {
-                    let text = format!("can't say hello by {interface:?} from {local} port {port}: {error}");
+                    let advice = advice(&error);
+                    let text =
+                        format!("can't say hello by {interface:?} from {local} port {port}: {error}{advice}");
                     teller.tell(News::Trouble { text });
                 }
             }

@@ -5,16 +5,15 @@
 mod socket;
 
 use super::inlet::{Arrival, any_readable};
+use super::refusals::{Refusals, advice};
 use super::router::Path;
 use super::{News, Sequences, Teller};
 use crate::status::LinkStatus;
 use director_core::model::Side;
 use socket::{Place, Sockets};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::time::Duration;
 use sync::vrrp::authentication::Sequence;
 use sync::vrrp::channel::{Received, Receiver, Sender};
 use sync::vrrp::machine::{Heard, Link};
@@ -44,8 +43,7 @@ struct Line {
     heard: Option<Time>,
     /// Sockets can't be opened, or nothing be sent.
     troubled: bool,
-    /// When a refused advert of each kind was told of.
-    refusals: BTreeMap<Kind, Time>,
+    refusals: Refusals,
     /// Who lists other addresses.
     differing: BTreeSet<IpAddr>,
 }
@@ -158,7 +156,7 @@ impl Line {
             received: 0,
             heard: None,
             troubled: false,
-            refusals: BTreeMap::new(),
+            refusals: Refusals::default(),
             differing: BTreeSet::new(),
         }
     }
@@ -191,7 +189,8 @@ impl Line {
                 Err(error) => {
                     let Place { interface, local, .. } = place;
                     self.trouble(teller, format!(
-                        "can't advert by {interface:?} from {local}: {error}; it is tried again when the interface or its addresses change"
+                        "can't advert by {interface:?} from {local}: {error}{}; it is tried again when the interface or its addresses change",
+                        advice(&error)
                     ));
                 }
             }
@@ -273,21 +272,9 @@ impl Line {
         }
     }
 
-    /// Anybody on the link can make us refuse adverts, but not tell of all of them.
     fn refuse(&mut self, now: Time, discard: Discard, teller: &Teller) {
-        let told = self.refusals.entry(discard.into());
-        let due = match &told {
-            Entry::Occupied(told) => now.since(*told.get()) >= AGAIN,
-            Entry::Vacant(_) => true,
-        };
-        if due {
-            told.insert_entry(now);
-            let interface = &self.path.interface;
-            let text = format!(
-                "an advert on {interface:?} is refused: {discard}; its like is not told of for a while"
-            );
-            teller.tell(News::Trouble { text });
-        }
+        let what = format_args!("an advert on {:?}", self.path.interface);
+        self.refusals.tell(teller, now, what, Kind::from(discard).name(), discard);
     }
 }
 
@@ -297,5 +284,3 @@ const SHARE: usize = 256;
 const LONGEST: usize = 60 + 8 + 255 * 16 + 84;
 /// Senders with other addresses that are told of.
 const DIFFERING: usize = 16;
-/// How often a kind of refusal is told of.
-const AGAIN: Duration = Duration::from_mins(1);

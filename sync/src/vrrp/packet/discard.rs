@@ -75,7 +75,9 @@ pub enum Discard {
     #[error("its signature is wrong: the keys differ, or it was forged")]
     Signature,
     /// Heard before, or too old to tell.
-    #[error("it was heard before: it is replayed, or its sender begins to count anew: it is a clone, or lost its state folder and its clock went back")]
+    #[error(
+        "it was heard before: it is replayed, or its sender begins to count anew: it is a clone, or lost its state folder and its clock went back"
+    )]
     Replayed,
 }
 
