@@ -27,6 +27,7 @@ mod refusals;
 mod router;
 mod teller;
 pub mod thread;
+pub mod tracking;
 
 pub use teller::{Teller, Told};
 

@@ -13,7 +13,7 @@ use crate::targets::VerdictMap;
 use crate::trial::Plan;
 use director_core::config;
 use director_core::ids::Registry;
-use director_core::model::Protocol;
+use director_core::model::{ProbeSpec, Protocol};
 use director_core::overrides::AtDeadline;
 use director_core::persistence::Pins;
 use director_core::ports::PortState;
@@ -46,6 +46,12 @@ pub(crate) fn moment() -> Moment {
     let situation = Situation { model: &model, verdicts, overrides, ports, demands, now: 0 };
     let offer = situation.offers(&mut Pools::new()).remove("exchange").unwrap();
     Moment { model: Arc::new(model), registry: Arc::new(registry()), offer, protects: true }
+}
+
+/// The example's probe.
+pub(crate) fn probe() -> ProbeSpec {
+    let text = include_str!("../../deploy/examples/exchange.yaml");
+    config::load(text, "exchange.yaml").unwrap().probes["rdp"].clone()
 }
 
 /// What is known of exchange1 by its probe: the last two of its attempts.

@@ -133,7 +133,9 @@ fn destinations<'a>(
     probes.filter_map(move |probe| Some((probe, probe.destination(service, server)?)))
 }
 
-fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {
+/// How `probe` is tried from `node` on an address.
+#[must_use]
+pub fn target(node: &Node, probe: &ProbeSpec, address: SocketAddr, role: Role, start: Start) -> Target {
     Target {
         kind: Arc::clone(&probe.kind),
         address,

@@ -1,6 +1,6 @@
 //! The directors themselves.
 
-use super::{Network, Side};
+use super::Network;
 use std::net::IpAddr;
 
 /// One director of the pair.
@@ -21,17 +21,6 @@ pub struct Attachment {
     pub interface: String,
     /// The director's own addresses on it, at least one. Set up by the administrator, not by the director.
     pub addresses: Vec<Network>,
-}
-
-impl Node {
-    /// Its interface on that side.
-    #[must_use]
-    pub fn attachment(&self, side: Side) -> &Attachment {
-        match side {
-            Side::Public => &self.public,
-            Side::Private => &self.private,
-        }
-    }
 }
 
 impl Attachment {

@@ -62,10 +62,7 @@ pub enum Side {
 /// The word of the file.
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Public => "public",
-            Self::Private => "private",
-        })
+        f.write_str(self.name())
     }
 }
 

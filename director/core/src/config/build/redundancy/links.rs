@@ -35,7 +35,7 @@ pub(super) fn build(
 
 /// Reports a link on which the directors have no family in common: none could hear all others.
 fn check_family(side: Side, span: Span, nodes: &BTreeMap<String, Node>, errors: &mut Diagnostics) {
-    let without = |ipv4: bool| nodes.values().find(|node| !has_family(node.attachment(side), ipv4));
+    let without = |ipv4: bool| nodes.values().find(|node| !has_family(side.of(node), ipv4));
     if let (Some(no_v4), Some(no_v6)) = (without(true), without(false)) {
         let message = format!(
             "adverts cannot reach every director on the {side} side: node {:?} has no IPv4 address there, and node \

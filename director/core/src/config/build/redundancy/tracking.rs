@@ -95,8 +95,7 @@ fn check_keys(raw: &TrackTarget, errors: &mut Diagnostics) {
 }
 
 fn interface(name: &InterfaceName, span: Span, lower: Option<u8>, context: &mut Context<'_, '_>) -> Track {
-    let carries_adverts =
-        |node: &Node| context.links.iter().any(|side| node.attachment(*side).interface == name.0);
+    let carries_adverts = |node: &Node| context.links.iter().any(|side| side.of(node).interface == name.0);
     if !context.nodes.is_empty() && context.nodes.values().all(carries_adverts) {
         let message = format!("interface {:?} carries adverts, so it is tracked anyway", name.0);
         context.errors.error_hint(span, message, "without its carrier a director is not fit: take it out");
