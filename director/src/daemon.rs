@@ -5,8 +5,8 @@ use crate::command::Handle;
 use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
-use crate::redundancy::Teller;
 use crate::redundancy::journal::Journal;
+use crate::redundancy::{Teller, tracking};
 use crate::state;
 use director_nft::fnv::fnv1a;
 use health::Limits;
@@ -63,7 +63,9 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let concurrency = Limits::default().concurrency.min(files / 2);
     let limits = Limits { concurrency, seed: fnv1a(node.as_bytes()) };
     let (teller, told) = Teller::new();
-    let mut control = Control::new(options, node, configuration, targets, teller).await?;
+    let mut control = Control::new(options, node, configuration, targets, teller.clone()).await?;
+    let thread = control.thread().clone();
+    let tracking = tracking::spawn(thread.orders.subscribe(), thread.lowered.clone(), teller);
     let probes = probed.borrow().len();
     let (mut verdicts, _until_it_stops) =
         health::prober::spawn(probed, limits).map_err(DaemonError::Probes)?;
@@ -71,7 +73,6 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await?;
 
-    let thread = control.thread();
     let (journal, keeping) = Journal::keep(told, thread.orders.subscribe(), thread.asks.clone());
     let (handle, commands) = Handle::new(thread.asks.clone(), journal);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -86,6 +87,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     if let Err(error) = served.await {
         tracing::error!(%error, "the API ended badly");
     }
+    drop(tracking);
     keeping.finish(LAST_NEWS).await;
     Ok(())
 }
