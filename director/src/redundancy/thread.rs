@@ -403,3 +403,6 @@ const ASKS: usize = 64;
 const AGAIN: Duration = Duration::from_secs(1);
 const LEASE_LEAST: Duration = Duration::from_secs(5);
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
