@@ -231,7 +231,68 @@ fn a_tracked_probe_is_used() {
     assert_eq!((named.lower, inline.lower), (None, Some(5)));
 }
 
+/// Keys with values, good and bad ones.
+const KEYS: [&str; 28] = [
+    "interval: 10ms",
+    "interval: 11ms",
+    "priority: {lb1: 254}",
+    "priority: {lb3: 1}",
+    "preempt: never",
+    "preempt: always",
+    "preempt_delay: 1s",
+    "startup_delay: 1h",
+    "links: [private]",
+    "links: [public, public]",
+    "mode: multicast",
+    "authentication: none",
+    "authentication: hmac",
+    "key_file: /k",
+    "key_file: k",
+    "checksum: rfc5798",
+    "virtual_mac: true",
+    "announce: {refresh: 1ms}",
+    "announce: {count: 20, repeat: 0}",
+    "track: [e2, e2]",
+    "track: [e0]",
+    "track: [e2, {ping: 192.0.2.9}, {script: [/a/b]}, {script: [/c/b]}, {probe: p, lower: 9}]",
+    "track: [{probe: {type: icmp, address: 192.0.2.9}}, {probe: q}]",
+    "track: [{ping: 192.0.2.1}]",
+    "track: []",
+    "initial_state: master",
+    "notify: [/a/b, c]",
+    "notify: [b]",
+];
+
 proptest! {
+    #[test]
+    fn what_loads_fits_the_schema_and_holds_what_is_promised(
+        keys in proptest::sample::subsequence(&KEYS[..], 0..6),
+        sync in proptest::sample::select(&["", "sync: {}", "sync: {port: 1}", "sync: {key_file: /k}", "sync: {link: public}"][..]),
+        nodes in 1..4_usize,
+    ) {
+        let nodes: String = (1..=nodes).map(|n| format!(
+            "  lb{n}: {{public: {{interface: e0, address: 192.0.2.{n}/24}}, private: {{interface: e1, address: 10.0.0.{n}/24}}}}\n"
+        )).collect();
+        let keys = keys.join(", ");
+        let probes = if keys.contains("probe: p") { "probes: {p: {type: tcp, address: 192.0.2.9, port: 1}}" } else { "" };
+        let text = format!(
+            "version: 1\nnodes:\n{nodes}{probes}\n\
+             redundancy: {{vrid: 7, {keys}}}\n{sync}\n"
+        );
+        let Ok(model) = load(&text, "f") else { return Ok(()) };
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        prop_assert!(validator.is_valid(&json(&text)), "{}", text);
+        let built = model.redundancy.unwrap();
+        prop_assert!(built.priorities.keys().eq(model.nodes.keys()));
+        prop_assert!(built.links == [Side::Private] || built.links == [Side::Public, Side::Private]);
+        prop_assert!(built.preempt != Preempt::Never || built.preempt_delay.is_zero());
+        prop_assert!(built.announcements.count > 0);
+        prop_assert!(built.notify.first().is_none_or(|program| program.starts_with('/')));
+        prop_assert_eq!(built.key_file.is_some(), keys.contains("key_file"));
+        let names: BTreeSet<&str> = built.track.iter().map(|track| track.name.as_str()).collect();
+        prop_assert_eq!(names.len(), built.track.len());
+    }
+
     #[test]
     fn an_interval_is_read_exactly_or_refused(millis in 0..50_000_u64) {
         let text = format!(
