@@ -45,7 +45,7 @@ use crate::redundancy::thread::{self, ThreadError};
 use crate::redundancy::{Handle, Router, Teller};
 use crate::status::{ReconcileStatus, Status};
 use crate::targets::{self, Role, Users, VerdictMap};
-use addresses::AddressKeeper;
+use addresses::AddressBook;
 use balance::Pace;
 use counting::Counting;
 use director_core::ids::Registry;
@@ -76,9 +76,6 @@ pub enum ControlError {
     /// Netlink: nf_tables or conntrack.
     #[error(transparent)]
     Netlink(#[from] director_nft::netlink::Error),
-    /// Netlink: addresses.
-    #[error(transparent)]
-    Address(#[from] crate::kernel::address::AddressError),
     /// More names than numbers.
     #[error(transparent)]
     Numbers(#[from] director_core::ids::Exhausted),
@@ -119,7 +116,7 @@ pub struct Control {
     dataplane: Dataplane<NftKernel>,
     foreign: Arc<Notify>,
     conntrack: Conntrack,
-    addresses: AddressKeeper,
+    addresses: AddressBook,
     settings: Settings,
     memory: Memory,
     counting: Counting,
@@ -191,7 +188,7 @@ impl Control {
             dataplane: Dataplane::new(kernel),
             foreign: Arc::new(Notify::new()),
             conntrack: Conntrack::open()?,
-            addresses: AddressKeeper::open()?,
+            addresses: AddressBook::default(),
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
             counting: Counting::resume(remembered.traffic.1)?,
@@ -239,6 +236,7 @@ impl Control {
         self.verdicts = verdicts;
         // First: the kernel tells nothing of connections that come before.
         self.watch_connections()?;
+        self.addresses.ready(&mut self.thread).await;
         self.reconcile(Scope::Everything).await.map_err(ControlError::Ruleset)?;
         // Only now: a listener makes loading a large ruleset several times slower. What was missed is seen by
         // reading once more.
@@ -284,9 +282,11 @@ impl Control {
                 () = self.live.moved() => self.moved(),
                 () = self.foreign.notified() => self.drift.suspect(),
                 Some(done) = self.keeper.done() => self.entries_kept(done),
-                Some(done) = self.counting.done() => self.figures_read(done).await,
+                Some(done) = self.counting.done() => self.figures_read(done),
                 Some(written) = self.recorder.done() => self.recorder.end(written),
-                () = self.addresses.changed() => { let _ = self.reconcile(Scope::Surroundings).await; }
+                Ok(()) = self.thread.addresses.changed() => {
+                    let _ = self.reconcile(Scope::Surroundings).await;
+                }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.deadlines().await,
                 _ = inputs.hangup.recv() => { let _ = self.reload().await; }
@@ -302,7 +302,6 @@ impl Control {
         let deadlines = [
             self.purge.next(),
             self.drift.due,
-            self.addresses.announce_at(),
             self.keeper.due(),
             self.recorder.due(),
             self.pace.due(),
@@ -314,7 +313,6 @@ impl Control {
     async fn deadlines(&mut self) {
         let now = Instant::now();
         self.flush_connections();
-        self.addresses.announce(now);
         self.balance(now);
         if self.drift.due.is_some_and(|at| at <= now) {
             self.drift = Drift { due: None, read: Some(now), repairing: true };
@@ -347,7 +345,7 @@ impl Control {
     async fn command(&mut self, command: Command) {
         // Whoever asked may have gone since: an answer that nobody takes is no failure.
         match command {
-            Command::Status(reply) => self.ask_status(reply).await,
+            Command::Status(reply) => self.ask_status(reply),
             Command::Override { service, server, change, reply } => {
                 drop(reply.send(self.change(&service, &server, change).await));
             }
@@ -380,7 +378,7 @@ impl Control {
             tracing::info!("stopping; the data plane stays in place");
             return;
         }
-        for error in self.addresses.remove_all(&mut self.memory).await {
+        for error in addresses::remove_all(&mut self.memory).await {
             tracing::error!("{error}");
         }
         if let Err(error) = self.dataplane.remove() {

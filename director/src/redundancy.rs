@@ -211,5 +211,5 @@ pub struct Handle {
     /// What this director is; Active without a virtual router.
     pub role: watch::Receiver<Role>,
     /// What has become of the addresses.
-    pub addresses: watch::Receiver<AddressReport>,
+    pub addresses: watch::Receiver<Arc<AddressReport>>,
 }

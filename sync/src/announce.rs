@@ -1,13 +1,9 @@
 //! Telling the neighbours that addresses are here now: how often, and the sockets that do it.
 
-#[cfg(feature = "announce")]
-mod once;
 mod schedule;
 #[cfg(feature = "announce")]
 mod sockets;
 
-#[cfg(feature = "announce")]
-pub use once::announce;
 pub use schedule::Schedule;
 #[cfg(feature = "announce")]
 pub use sockets::{AnnounceError, Outlet, Sockets};

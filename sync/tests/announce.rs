@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
-use sync::announce::{AnnounceError, announce};
+use sync::announce::{Outlet, Sockets};
 use sync::{Mac, arp, ndisc};
 
 const MAC: Mac = [0x02, 0, 0x5e, 0x10, 0, 1];
@@ -39,6 +39,12 @@ fn frames(receiver: &mut dyn DataLinkReceiver, wanted: &[Vec<u8>]) -> io::Result
     Ok(seen)
 }
 
+/// The interface that frames leave by, with the address that they say.
+fn outlet(name: &str) -> Result<Outlet<'_>, Box<dyn Error>> {
+    let interface = interfaces().into_iter().find(|interface| interface.name == name);
+    Ok(Outlet { name, index: interface.ok_or("no interface")?.index, mac: MAC })
+}
+
 /// What the neighbour knows of `address`.
 fn place_of(address: &str) -> String {
     let output = Command::new("ip").args(["-n", "neighbour", "neighbour", "show", address]).output();
@@ -53,7 +59,10 @@ fn the_neighbour_gets_a_frame_for_each_address() {
         ip("link set neighbour0 up")?;
         let mut neighbour = receiver("neighbour0")?;
         let addresses: [IpAddr; 3] = ["192.168.1.35".parse()?, "fd00::35".parse()?, "192.168.1.36".parse()?];
-        announce("public0", &addresses)?;
+        let mut sockets = Sockets::open()?;
+        for address in addresses {
+            sockets.announce(outlet("public0")?, address)?;
+        }
         let expected = [
             arp::announcement(MAC, "192.168.1.35".parse()?).to_vec(),
             ndisc::announcement(MAC, "fd00::35".parse()?, true).to_vec(),
@@ -75,10 +84,11 @@ fn the_neighbour_goes_to_the_new_place() {
         ip("-n neighbour address add 192.168.1.1/24 dev neighbour0")?;
         ip("-n neighbour neighbour add 192.168.1.35 lladdr 02:00:5e:10:00:99 nud stale dev neighbour0")?;
         ip("-n neighbour neighbour add fd00::35 lladdr 02:00:5e:10:00:99 nud stale dev neighbour0")?;
-        let addresses = ["192.168.1.35".parse()?, "fd00::35".parse()?];
+        let (mut sockets, public0) = (Sockets::open()?, outlet("public0")?);
         for address in ["192.168.1.35", "fd00::35"] {
+            let parsed = address.parse()?;
             eventually(Duration::from_secs(20), "the neighbour knows the new place", || {
-                announce("public0", &addresses).is_ok() && place_of(address).contains("02:00:5e:10:00:01")
+                sockets.announce(public0, parsed).is_ok() && place_of(address).contains("02:00:5e:10:00:01")
             })?;
         }
         Ok(())
@@ -86,16 +96,32 @@ fn the_neighbour_goes_to_the_new_place() {
 }
 
 #[test]
-fn says_why_it_cannot_announce() {
+fn says_why_it_cannot_announce_and_can_again() {
     sandbox::test(|| {
-        let addresses = ["192.168.1.35".parse()?];
-        let error = announce("nowhere0", &addresses).unwrap_err();
-        assert_eq!(error.to_string(), "there is no interface \"nowhere0\"");
-        assert!(matches!(announce("lo", &addresses), Err(AnnounceError::NotEthernet(_))));
+        let address = "192.168.1.35".parse()?;
+        let mut sockets = Sockets::open()?;
+        let nowhere = Outlet { name: "nowhere0", index: 4711, mac: MAC };
+        let error = sockets.announce(nowhere, address).unwrap_err().to_string();
+        assert!(error.starts_with("cannot send out of \"nowhere0\": "), "{error}");
         ip("link add public0 type veth peer name neighbour0")?;
-        let error = announce("public0", &addresses).unwrap_err();
-        assert!(error.to_string().starts_with("cannot announce 192.168.1.35 on \"public0\": "), "{error}");
-        assert!(error.to_string().contains("down"), "{error}");
+        ip("link set neighbour0 up")?;
+        let public0 = outlet("public0")?;
+        let error = sockets.announce(public0, address).unwrap_err().to_string();
+        assert!(error.starts_with("cannot announce 192.168.1.35 on \"public0\": "), "{error}");
+        assert!(error.contains("down"), "{error}");
+        ip("link set public0 up")?;
+        sockets.announce(public0, address)?;
+        ip("link set public0 down")?;
+        sockets.announce(public0, address).unwrap_err();
+        ip("link set public0 up")?;
+        sockets.announce(public0, address)?;
+        // Another interface of the same number.
+        ip("link delete public0")?;
+        sockets.announce(public0, address).unwrap_err();
+        ip(&format!("link add public0 index {} type veth peer name neighbour0", public0.index))?;
+        ip("link set neighbour0 up")?;
+        ip("link set public0 up")?;
+        sockets.announce(public0, address)?;
         Ok(())
     });
 }

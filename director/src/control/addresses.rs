@@ -1,225 +1,247 @@
-//! Keeps the VIPs and the virtual gateway on their interfaces, and tells the neighbours.
+//! Which addresses this director has: what the thread that holds them is ordered, and what became of that.
 
 use super::memory::{Memory, OwnAddresses};
-use crate::kernel::address::picture::Picture;
-use crate::kernel::address::{AddressChange, AddressError, Addresses, Interface, plan};
+use crate::kernel::address::{AddressError, Addresses, Interface};
+use crate::redundancy::{AddressReport, Addresses as Ordered, Handle, Placed, Router};
 use crate::status::AddressStatus;
 use crate::words::some_of;
 use director_core::model::{Model, Node};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
-/// The announcement is repeated once: a frame may get lost.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Longest time that the thread is waited for: it puts a thousand addresses on in a tenth of that.
+const WAIT: Duration = Duration::from_secs(1);
 
-/// Addresses that this node shall have, with their interface.
-pub(super) fn wanted(model: &Model, node: &Node) -> Vec<(IpAddr, String)> {
+/// Addresses that this node has while it is Active, with their interface.
+pub(super) fn wanted(model: &Model, node: &Node) -> BTreeSet<Placed> {
     let public = model.public_addresses().into_iter().map(|address| (address, node.public.interface.clone()));
     let private = model.gateways.iter().map(|address| (*address, node.private.interface.clone()));
     public.chain(private).collect()
 }
 
-/// What [`AddressKeeper::keep`] did.
+/// What was ordered, and what of the reports was taken note of.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct AddressBook {
+    ordered: Option<Arc<Ordered>>,
+    repaired: u64,
+    /// Ours, and there.
+    placed: BTreeSet<Placed>,
+}
+
+/// What a report says that is new.
+#[derive(Debug, Default)]
+pub(super) struct News {
     /// Addresses that had been there before, and that somebody else removed.
     pub(super) repaired: u64,
     /// What could not be done.
     pub(super) errors: Vec<String>,
 }
 
-/// The addresses of this node.
-#[derive(Debug)]
-pub(super) struct AddressKeeper {
-    kernel: Addresses,
-    /// What is there may differ from what is wanted.
-    uncertain: bool,
-    /// Addresses that were in place after the last run.
-    placed: BTreeSet<(IpAddr, String)>,
-    /// To be announced (again), and when.
-    announcements: Vec<(Instant, String, IpAddr)>,
-}
-
-impl AddressKeeper {
-    pub(super) fn open() -> Result<Self, AddressError> {
-        let kernel = Addresses::open()?;
-        Ok(Self { kernel, uncertain: true, placed: BTreeSet::new(), announcements: Vec::new() })
+impl AddressBook {
+    /// Waits for the thread to know what is there.
+    pub(super) async fn ready(&self, thread: &mut Handle) {
+        // It says so later otherwise, and why not.
+        let _ = timeout(WAIT, thread.addresses.wait_for(|report| report.known)).await;
     }
 
-    /// Waits until somebody changed an address or a link.
-    pub(super) async fn changed(&mut self) {
-        self.kernel.changes().await;
-        self.uncertain = true;
-    }
-
-    /// What is wanted may have changed.
-    pub(super) fn distrust(&mut self) {
-        self.uncertain = true;
-    }
-
-    /// True if [`Self::keep`] should look.
-    pub(super) fn uncertain(&self) -> bool {
-        self.uncertain
-    }
-
-    /// Adds what is missing, removes what is ours and no longer wanted.
-    pub(super) async fn keep(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Kept {
-        let kept = self
-            .keep_now(wanted, memory)
-            .await
-            .unwrap_or_else(|error| Kept { errors: vec![error], ..Kept::default() });
-        self.uncertain = !kept.errors.is_empty();
-        kept
-    }
-
-    async fn keep_now(&mut self, wanted: &[(IpAddr, String)], memory: &mut Memory) -> Result<Kept, String> {
-        let mut kept = Kept::default();
-        let picture = self.kernel.picture().await.map_err(|error| error.to_string())?;
-        let present: Vec<(IpAddr, String)> = picture.placed().into_iter().collect();
-        let changes = plan(wanted, &present, memory.addresses());
-        let mut ours = memory.addresses().clone();
-        // Recorded before they are added, so that they are known as ours even after a kill.
-        ours.extend(changes.iter().filter_map(|change| match change {
-            AddressChange::Add { address, interface } => Some((*address, interface.clone())),
-            AddressChange::Remove { .. } => None,
-        }));
-        // A VIP that nobody will know as ours is better than none.
-        let unrecorded = memory.set_addresses(ours.clone()).err();
-        let mut done = Vec::new();
-        for change in changes {
-            match self.carry_out(&change, &picture, &mut ours).await {
-                Ok(repaired) => {
-                    kept.repaired += u64::from(repaired);
-                    done.push(words(&change));
-                }
-                Err(error) => kept.errors.push(error.to_string()),
-            }
-        }
-        if !done.is_empty() {
-            tracing::info!("addresses: {}", some_of(&done));
-        }
-        let unrecorded = memory.set_addresses(ours).err().or(unrecorded);
-        kept.errors.extend(unrecorded.map(|error| error.to_string()));
-        let present: BTreeSet<(IpAddr, String)> = present.into_iter().collect();
-        self.placed =
-            wanted.iter().filter(|it| present.contains(it) || self.placed.contains(it)).cloned().collect();
-        Ok(kept)
-    }
-
-    /// When [`Self::announce`] has something to do.
-    pub(super) fn announce_at(&self) -> Option<Instant> {
-        self.announcements.iter().map(|(at, _, _)| *at).min()
-    }
-
-    /// Sends the announcements whose time has come.
-    pub(super) fn announce(&mut self, now: Instant) {
-        let mut due: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        self.announcements.retain(|(at, interface, address)| {
-            if *at <= now {
-                due.entry(interface.clone()).or_default().push(*address);
-            }
-            *at > now
-        });
-        for (interface, addresses) in due {
-            // The kernel takes 10 ms to close a packet socket: not on the control loop's time.
-            tokio::task::spawn_blocking(move || {
-                if let Err(error) = sync::announce::announce(&interface, &addresses) {
-                    tracing::warn!(%error, "neighbours may not know yet where an address is");
-                }
-            });
-        }
-    }
-
-    /// The wanted addresses as the kernel has them.
-    pub(super) async fn status(
-        &self,
-        wanted: &[(IpAddr, String)],
-        ours: &OwnAddresses,
-    ) -> Vec<AddressStatus> {
-        let present: BTreeSet<(IpAddr, String)> =
-            self.kernel.picture().await.map(|picture| picture.placed()).unwrap_or_default();
-        let show = |it: &(IpAddr, String)| AddressStatus {
-            address: it.0,
-            interface: it.1.clone(),
-            present: present.contains(it),
-            ours: ours.contains(it),
-        };
-        wanted.iter().map(show).collect()
-    }
-
-    /// Takes away what the director added; says what could not be removed.
-    pub(super) async fn remove_all(&mut self, memory: &mut Memory) -> Vec<String> {
-        self.keep(&[], memory).await.errors
-    }
-
-    /// Says if the address had been in place before, and somebody else removed it.
-    async fn carry_out(
+    /// Orders the addresses, and says with whom they are shared. What is to be put on is recorded before as ours, so
+    /// that it can be taken off even after a kill; a failure to do so is returned, and changes nothing: a VIP that
+    /// nobody will know as ours is better than none. To be called once the kernel has the ruleset.
+    pub(super) async fn order(
         &mut self,
-        change: &AddressChange,
-        picture: &Picture,
-        ours: &mut OwnAddresses,
-    ) -> Result<bool, AddressError> {
-        match change {
-            AddressChange::Add { address, interface } => {
-                let index = picture.link_for(*address, interface)?.index;
-                self.kernel.add(*address, &Interface { name: interface, index }, None).await?;
-                let now = Instant::now();
-                for at in [now, now + AGAIN] {
-                    self.announcements.push((at, interface.clone(), *address));
-                }
-                Ok(!self.placed.insert((*address, interface.clone())))
-            }
-            AddressChange::Remove { address, interface } => {
-                if let Some(index) = picture.link(interface).map(|link| link.index) {
-                    self.kernel.remove(*address, &Interface { name: interface, index }).await?;
-                }
-                ours.remove(&(*address, interface.clone()));
-                Ok(false)
-            }
+        wanted: BTreeSet<Placed>,
+        router: Option<&Arc<Router>>,
+        thread: &mut Handle,
+        memory: &mut Memory,
+    ) -> Option<String> {
+        let report = Arc::clone(&thread.addresses.borrow());
+        if !report.known {
+            return None;
         }
+        let ours = self.ours(memory.addresses(), &wanted, &report, router.is_some());
+        let unrecorded = memory.set_addresses(ours.clone()).err();
+        let addresses = Ordered { wanted, ours };
+        let known = self.ordered.take().filter(|ordered| **ordered == addresses);
+        let addresses = known.unwrap_or_else(|| Arc::new(addresses));
+        self.ordered = Some(Arc::clone(&addresses));
+        let is_new = thread.orders.send_if_modified(|orders| {
+            let same = orders.addresses.as_ref().map(Arc::as_ptr) == Some(Arc::as_ptr(&addresses))
+                && orders.router.as_ref().map(Arc::as_ptr) == router.map(Arc::as_ptr);
+            (orders.addresses, orders.router) = (Some(Arc::clone(&addresses)), router.cloned());
+            !same
+        });
+        if is_new {
+            let about = |report: &Arc<AddressReport>| is_about(report, &addresses);
+            // The report comes when it comes.
+            let _ = timeout(WAIT, thread.addresses.wait_for(about)).await;
+        }
+        unrecorded.map(|error| error.to_string())
+    }
+
+    /// Takes up what the thread reports.
+    pub(super) fn take(&mut self, report: &AddressReport, memory: &Memory) -> News {
+        if !report.known {
+            return News { repaired: 0, errors: report.errors.clone() };
+        }
+        let placed: BTreeSet<Placed> = report.present.intersection(memory.addresses()).cloned().collect();
+        let added =
+            placed.difference(&self.placed).map(|(address, name)| format!("{address} added to {name}"));
+        let gone =
+            self.placed.difference(&placed).map(|(address, name)| format!("{address} removed from {name}"));
+        let words: Vec<String> = gone.chain(added).collect();
+        if !words.is_empty() && self.ordered.is_some() {
+            tracing::info!("addresses: {}", some_of(&words));
+        }
+        self.placed = placed;
+        let repaired = report.repaired.saturating_sub(self.repaired);
+        self.repaired = report.repaired;
+        News { repaired, errors: report.errors.clone() }
+    }
+
+    /// What may be taken off, now that `wanted` is to be ordered. Alone, an address that is there and not known as ours
+    /// is somebody else's. With others a Backup must be able to take off every one.
+    fn ours(
+        &self,
+        before: &OwnAddresses,
+        wanted: &BTreeSet<Placed>,
+        report: &AddressReport,
+        shared: bool,
+    ) -> OwnAddresses {
+        // What was taken off is ours no longer: should somebody else add it later, it isn't to be removed.
+        let off = |placed: &Placed| {
+            self.ordered.as_ref().is_some_and(|ordered| {
+                is_about(report, ordered) && !ordered.wanted.contains(placed) && !report.left.contains(placed)
+            })
+        };
+        let kept = before.iter().filter(|placed| wanted.contains(placed) || !off(placed));
+        let new = wanted.iter().filter(|placed| shared || !report.present.contains(placed));
+        kept.chain(new).cloned().collect()
     }
 }
 
-fn words(change: &AddressChange) -> String {
-    match change {
-        AddressChange::Add { address, interface } => format!("{address} added to {interface}"),
-        AddressChange::Remove { address, interface } => format!("{address} removed from {interface}"),
+fn is_about(report: &AddressReport, ordered: &Arc<Ordered>) -> bool {
+    report.known && report.ordered.as_ref().is_some_and(|about| Arc::ptr_eq(about, ordered))
+}
+
+/// The wanted addresses as the kernel has them.
+pub(super) fn status(
+    wanted: &BTreeSet<Placed>,
+    report: &AddressReport,
+    ours: &OwnAddresses,
+) -> Vec<AddressStatus> {
+    let show = |placed: &Placed| AddressStatus {
+        address: placed.0,
+        interface: placed.1.clone(),
+        present: report.present.contains(placed),
+        ours: ours.contains(placed),
+    };
+    wanted.iter().map(show).collect()
+}
+
+/// Takes away what the director added, when nobody holds it any more; says what could not be removed.
+pub(super) async fn remove_all(memory: &mut Memory) -> Vec<String> {
+    let mut errors = Vec::new();
+    let left = match remove(memory.addresses(), &mut errors).await {
+        Ok(left) => left,
+        Err(error) => return vec![error.to_string()],
+    };
+    errors.extend(memory.set_addresses(left).err().map(|error| error.to_string()));
+    errors
+}
+
+/// Those that are left.
+async fn remove(ours: &OwnAddresses, errors: &mut Vec<String>) -> Result<OwnAddresses, AddressError> {
+    let kernel = Addresses::open()?;
+    let picture = kernel.picture().await?;
+    let mut left = OwnAddresses::new();
+    for (address, name) in ours {
+        let Some(link) = picture.link(name) else { continue };
+        if let Err(error) = kernel.remove(*address, &Interface { name, index: link.index }).await {
+            errors.push(error.to_string());
+            left.insert((*address, name.clone()));
+        }
     }
+    Ok(left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lab::sandbox;
+    use crate::redundancy::{Lowered, Orders};
     use std::error::Error;
     use std::fs;
-    use std::process::Command;
+    use sync::vrrp::machine::Role;
+    use tokio::sync::{mpsc, watch};
+
+    fn all(text: &str) -> BTreeSet<Placed> {
+        let placed = |word: &str| {
+            let (address, interface) = word.split_once('@').unwrap();
+            (address.parse().unwrap(), interface.to_owned())
+        };
+        text.split_whitespace().map(placed).collect()
+    }
+
+    fn report(ordered: Option<&Arc<Ordered>>, present: &str, left: &str) -> AddressReport {
+        let ordered = ordered.cloned();
+        AddressReport {
+            known: true,
+            ordered,
+            present: all(present),
+            left: all(left),
+            ..AddressReport::default()
+        }
+    }
+
+    fn ordered(wanted: &str) -> Arc<Ordered> {
+        Arc::new(Ordered { wanted: all(wanted), ours: BTreeSet::new() })
+    }
 
     #[test]
-    fn a_vip_is_added_even_if_that_cannot_be_recorded() {
-        sandbox::test(|| {
-            let up = "link set lo up".split(' ');
-            assert!(Command::new("ip").args(up).status()?.success());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let folder = tempfile::tempdir()?;
-                let in_the_way = folder.path().join("addresses.json.new");
-                fs::create_dir(&in_the_way)?;
-                let (mut memory, _) = Memory::open(folder.path())?;
-                let mut keeper = AddressKeeper::open()?;
-                let vip = [("192.168.1.35".parse::<IpAddr>()?, "lo".to_owned())];
-                let errors = keeper.keep(&vip, &mut memory).await.errors;
-                assert!(
-                    matches!(errors.as_slice(), [error] if error.contains("addresses.json")),
-                    "{errors:?}"
-                );
-                assert!(keeper.kernel.picture().await?.placed().contains(&vip[0]));
-                fs::remove_dir(&in_the_way)?;
-                assert!(keeper.uncertain() && keeper.keep(&vip, &mut memory).await.errors.is_empty());
-                assert!(Memory::open(folder.path())?.0.addresses().contains(&vip[0]));
-                Ok::<_, Box<dyn Error>>(())
-            })
-        });
+    fn ours_is_what_was_not_there() {
+        let book = AddressBook::default();
+        let (none, wanted) = (OwnAddresses::new(), all("10.0.0.1@a 10.0.0.2@a"));
+        let there = report(None, "10.0.0.1@a", "");
+        assert_eq!(book.ours(&none, &wanted, &there, false), all("10.0.0.2@a"));
+        assert_eq!(book.ours(&all("10.0.0.1@a"), &wanted, &there, false), wanted);
+        assert_eq!(book.ours(&none, &wanted, &there, true), wanted);
+    }
+
+    #[test]
+    fn ours_is_ours_until_it_is_known_to_be_off() {
+        let before = all("10.0.0.1@a 10.0.0.2@a");
+        let book = AddressBook { ordered: Some(ordered("10.0.0.1@a")), ..AddressBook::default() };
+        let ours = |report: &AddressReport| book.ours(&before, &all(""), report, true);
+        // Of an order before the last one, or of one that wanted it.
+        assert_eq!(ours(&report(None, "", "")), before);
+        assert_eq!(ours(&report(Some(&ordered("10.0.0.1@a")), "", "")), before);
+        let last = book.ordered.as_ref();
+        assert_eq!(ours(&report(last, "", "10.0.0.2@a")), before);
+        assert_eq!(ours(&report(last, "", "")), all("10.0.0.1@a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vip_is_ordered_even_if_that_cannot_be_recorded() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let in_the_way = folder.path().join("addresses.json.new");
+        fs::create_dir(&in_the_way)?;
+        let (mut memory, _) = Memory::open(folder.path())?;
+        let (orders, ordered) = watch::channel(Orders::default());
+        let (_reports, addresses) = watch::channel(Arc::new(report(None, "", "")));
+        let (_roles, role) = watch::channel(Role::Active);
+        let lowered = watch::channel(Lowered::default()).0;
+        let asks = mpsc::channel(1).0;
+        let mut thread = Handle { orders, lowered, asks, role, addresses };
+        let mut book = AddressBook::default();
+        let vip = all("192.168.1.35@lo");
+        let error = book.order(vip.clone(), None, &mut thread, &mut memory).await.unwrap_or_default();
+        assert!(error.contains("addresses.json"), "{error}");
+        let expected = Ordered { wanted: vip.clone(), ours: vip.clone() };
+        assert_eq!(ordered.borrow().addresses.as_deref(), Some(&expected));
+        fs::remove_dir(&in_the_way)?;
+        assert_eq!(book.order(vip.clone(), None, &mut thread, &mut memory).await, None);
+        assert_eq!(Memory::open(folder.path())?.0.addresses(), &vip);
+        Ok(())
     }
 }

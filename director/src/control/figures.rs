@@ -22,12 +22,12 @@ impl Control {
     }
 
     /// Figures are there: everybody who waits for them hears of them.
-    pub(super) async fn figures_read(&mut self, done: (Tools, Reading)) {
+    pub(super) fn figures_read(&mut self, done: (Tools, Reading)) {
         self.take_figures(done);
         let over = self.counting.schedule().over();
         let answered: Vec<_> = self.asking.extract_if(.., |(reading, _)| *reading <= over).collect();
         if !answered.is_empty() {
-            let status = Arc::new(self.status().await);
+            let status = Arc::new(self.status());
             for (_, reply) in answered {
                 // Whoever asked may have gone since.
                 let _ = reply.send(Arc::clone(&status));
@@ -36,7 +36,7 @@ impl Control {
     }
 
     /// Answers with figures that are good enough, as soon as there are some.
-    pub(super) async fn ask_status(&mut self, reply: oneshot::Sender<Arc<Status>>) {
+    pub(super) fn ask_status(&mut self, reply: oneshot::Sender<Arc<Status>>) {
         let awaited = self.counting.schedule().awaited(Instant::now());
         self.asking.retain(|(_, reply)| !reply.is_closed());
         match awaited.filter(|_| self.asking.len() < MOST_ASKING) {
@@ -44,7 +44,7 @@ impl Control {
                 self.asking.push((reading, reply));
                 self.keeper.refresh();
             }
-            None => drop(reply.send(Arc::new(self.status().await))),
+            None => drop(reply.send(Arc::new(self.status()))),
         }
     }
 
@@ -89,7 +89,7 @@ impl Control {
         }
     }
 
-    async fn status(&mut self) -> Status {
+    fn status(&mut self) -> Status {
         let picture = Picture {
             model: &self.configuration.model,
             registry: &self.registry,
@@ -109,6 +109,7 @@ impl Control {
         let (services, management) = (picture.services(), picture.management());
         let persistence = picture.persistence();
         let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
+        let report = Arc::clone(&self.thread.addresses.borrow());
         Status {
             node: self.node_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -125,7 +126,7 @@ impl Control {
             },
             reconcile: self.history.reconcile.clone(),
             settings: self.settings.status(),
-            addresses: self.addresses.status(&wanted, self.memory.addresses()).await,
+            addresses: addresses::status(&wanted, &report, self.memory.addresses()),
             services,
             management,
             persistence,

@@ -1,7 +1,7 @@
 //! What the command line does without a running director: show the ruleset of a file, compare it with the kernel,
 //! take everything away.
 
-use super::addresses::{self, AddressKeeper};
+use super::addresses;
 use super::memory::Memory;
 use super::unix_now;
 use crate::configuration::Configuration;
@@ -86,7 +86,7 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let verdicts = verdicts(configuration, |policy| policy, &targets::resume(memory.verdicts()));
     let offers = offers(&configuration.model, &verdicts, memory.overrides(), memory.ports());
     let wanted = addresses::wanted(&configuration.model, &configuration.node);
-    let present: Vec<_> = Addresses::open()?.picture().await?.placed().into_iter().collect();
+    let present = Addresses::open()?.picture().await?.placed();
     let managed = configuration.model.kernel.manage;
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {
@@ -107,7 +107,7 @@ pub async fn flush(state_dir: &Path) -> Result<usize, OfflineError> {
     let before = memory.addresses().len();
     let mut kernel = Dataplane::new(NftKernel::open()?);
     // Addresses first: without a ruleset a VIP would answer with the host's own sockets.
-    let errors = AddressKeeper::open()?.remove_all(&mut memory).await;
+    let errors = addresses::remove_all(&mut memory).await;
     kernel.remove()?;
     match errors.as_slice() {
         [] => Ok(before - memory.addresses().len()),

@@ -44,14 +44,14 @@ impl Control {
         errors.extend(settings.errors);
         // Without a ruleset a VIP would answer with the host's own sockets.
         if ruleset.is_ok() {
-            self.order();
-        }
-        if ruleset.is_ok() && self.addresses.uncertain() {
             let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
-            let addresses = self.addresses.keep(&wanted, &mut self.memory).await;
-            self.note_repairs("address", addresses.repaired);
-            errors.extend(addresses.errors);
+            let (router, thread) = (self.router.as_ref(), &mut self.thread);
+            errors.extend(self.addresses.order(wanted, router, thread, &mut self.memory).await);
         }
+        let report = Arc::clone(&self.thread.addresses.borrow_and_update());
+        let addresses = self.addresses.take(&report, &self.memory);
+        self.note_repairs("address", addresses.repaired);
+        errors.extend(addresses.errors);
         let changed = ruleset.as_ref().is_ok_and(|synced| synced.operations > 0);
         self.history.reconciled(&errors, changed.then(|| started.elapsed()));
         ruleset.map(|_| ())

@@ -185,7 +185,6 @@ impl Control {
 
     fn put_in_force(&mut self, configuration: Configuration, registry: Arc<Registry>) {
         self.settings = Settings::new(&configuration.model, &configuration.node);
-        self.addresses.distrust();
         self.router = configuration.router().map(Arc::new);
         self.configuration = configuration;
         self.registry = registry;

@@ -1,9 +1,8 @@
-//! With the thread that holds the addresses: orders to it, the role from it, and what it goes on with after a restart.
+//! With the thread that holds the addresses: the role from it, and what it goes on with after a restart.
 
 use super::Control;
 use crate::redundancy::{Ask, Handle, Sequences};
 use crate::targets;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sync::vrrp::machine::Role;
 use tokio::sync::oneshot;
@@ -29,18 +28,6 @@ impl Control {
     #[must_use]
     pub fn thread(&self) -> &Handle {
         &self.thread
-    }
-
-    /// Tells the thread what is in force. To be called once the kernel has the ruleset.
-    pub(super) fn order(&self) {
-        let router = self.router.as_ref();
-        self.thread.orders.send_if_modified(|orders| {
-            let same = orders.router.as_ref().map(Arc::as_ptr) == router.map(Arc::as_ptr);
-            if !same {
-                orders.router = router.cloned();
-            }
-            !same
-        });
     }
 
     /// Takes up what the thread says this director is.

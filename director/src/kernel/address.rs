@@ -44,14 +44,12 @@ pub enum AddressChange {
 /// out forgets it: should somebody else add that address later, it is not ours.
 #[must_use]
 pub fn plan(
-    wanted: &[(IpAddr, String)],
-    present: &[(IpAddr, String)],
+    wanted: &BTreeSet<(IpAddr, String)>,
+    present: &BTreeSet<(IpAddr, String)>,
     ours: &BTreeSet<(IpAddr, String)>,
 ) -> Vec<AddressChange> {
-    let wanted: BTreeSet<&(IpAddr, String)> = wanted.iter().collect();
-    let present: BTreeSet<&(IpAddr, String)> = present.iter().collect();
-    let removals = ours.iter().filter(|it| !wanted.contains(it));
-    let additions = wanted.difference(&present);
+    let removals = ours.difference(wanted);
+    let additions = wanted.difference(present);
     let remove = |(address, interface): &(IpAddr, String)| AddressChange::Remove {
         address: *address,
         interface: interface.clone(),
@@ -60,7 +58,7 @@ pub fn plan(
         address: *address,
         interface: interface.clone(),
     };
-    removals.map(remove).chain(additions.map(|it| add(it))).collect()
+    removals.map(remove).chain(additions.map(add)).collect()
 }
 
 /// Why addresses are not as they should be.

@@ -75,6 +75,8 @@ pub struct Holder {
     renewals: Agenda<Placed>,
     /// Addresses that were in place while they were held.
     placed: BTreeSet<Placed>,
+    /// Addresses that somebody took off and that were put on again, and until when that is not done once more.
+    rests: Agenda<Placed>,
     errors: BTreeMap<Option<Placed>, String>,
     /// When what failed is tried again.
     again: Option<Time>,
@@ -102,6 +104,7 @@ impl Holder {
             steps: VecDeque::new(),
             renewals: Agenda::default(),
             placed: BTreeSet::new(),
+            rests: Agenda::default(),
             errors: BTreeMap::new(),
             again: None,
             repaired: 0,
@@ -132,6 +135,7 @@ impl Holder {
         self.renewals.clear();
         if holding != Holding::Held {
             self.placed.clear();
+            self.rests.clear();
             self.announcer.clear();
         }
     }
@@ -211,8 +215,9 @@ impl Holder {
     /// When [`Self::due`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let renewals = self.renewals.deadline();
-        [renewals, self.announcer.deadline(), self.again].into_iter().flatten().min()
+        let deadlines =
+            [self.renewals.deadline(), self.rests.deadline(), self.announcer.deadline(), self.again];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Announces what is to be announced, some at a time; renewals and what failed are left to [`Self::step`].
@@ -220,6 +225,9 @@ impl Holder {
         self.announcer.send(now, &self.picture);
         while let Some(placed) = self.renewals.due(now) {
             self.steps.push_back(Step::Renew(placed));
+        }
+        while self.rests.due(now).is_some() {
+            self.changed = true;
         }
         if self.again.is_some_and(|at| at <= now) {
             self.again = None;
@@ -304,6 +312,9 @@ impl Holder {
     }
 
     async fn add(&mut self, now: Time, placed: Placed) {
+        if self.rests.at(&placed).is_some() {
+            return;
+        }
         let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
         let lease = self.terms.lease;
         let done = self.kernel.add(placed.0, &Interface { name: &placed.1, index }, lease).await;
@@ -311,7 +322,10 @@ impl Holder {
             Ok(true) => {
                 self.picture.put(placed.0, index, lease.is_none());
                 self.remember_lease(now, &placed);
-                self.repaired += u64::from(!self.placed.insert(placed.clone()));
+                if !self.placed.insert(placed.clone()) {
+                    self.repaired += 1;
+                    self.rests.set(placed.clone(), now + REST);
+                }
                 self.announcer.begin(now, placed.clone());
                 self.announcer.send(now, &self.picture);
                 self.news = true;
@@ -356,6 +370,9 @@ impl Holder {
 
 /// How soon what failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often an address is put on again at most, against somebody who takes it off each time: `ip address flush` does
+/// until it is gone.
+const REST: Duration = Duration::from_millis(100);
 /// A lease is renewed when that part of it is over.
 const RENEWALS: u32 = 3;
 /// Netlink operations under way while all addresses are taken off.

@@ -13,6 +13,7 @@ use crate::kernel::address::AddressError;
 use crate::status::RedundancyStatus;
 use std::future::ready;
 use std::io;
+use std::sync::Arc;
 use std::thread as threads;
 use std::time::Duration;
 use sync::vrrp::machine::{Event, Input, Output, Refusal, Role};
@@ -52,7 +53,7 @@ pub async fn spawn(alone: bool, past: Past, teller: Teller) -> Result<Handle, Th
     let (lowered, fitness) = watch::channel(Lowered::default());
     let (asks, asked) = mpsc::channel(ASKS);
     let (roles, role) = watch::channel(if alone { Role::Active } else { Role::Initialize });
-    let (reports, addresses) = watch::channel(AddressReport::default());
+    let (reports, addresses) = watch::channel(Arc::default());
     let (started, outcome) = oneshot::channel();
     let run = move || {
         // Before anything else runs here: its children would inherit what it is allowed.
@@ -90,7 +91,7 @@ struct Inputs {
 
 struct Outputs {
     roles: watch::Sender<Role>,
-    reports: watch::Sender<AddressReport>,
+    reports: watch::Sender<Arc<AddressReport>>,
     teller: Teller,
 }
 
@@ -171,7 +172,7 @@ impl Thread {
                 self.holder.step(clock::now()).await;
             }
             if let Some(report) = self.holder.report() {
-                self.outputs.reports.send_replace(report);
+                self.outputs.reports.send_replace(Arc::new(report));
             }
         }
     }

@@ -13,14 +13,8 @@ use std::time::Duration;
 /// Why an announcement could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnounceError {
-    /// No such interface.
-    #[error("there is no interface {0:?}")]
-    UnknownInterface(String),
-    /// The interface has no Ethernet address: nobody asks for addresses there.
-    #[error("interface {0:?} is not Ethernet: nothing to announce there")]
-    NotEthernet(String),
-    /// No raw socket.
-    #[error("cannot open a raw socket on {interface:?}: {error} (CAP_NET_RAW is needed)")]
+    /// No socket for that interface.
+    #[error("cannot send out of {interface:?}: {error}")]
     Open {
         /// The interface.
         interface: String,

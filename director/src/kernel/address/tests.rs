@@ -12,12 +12,12 @@ fn at(text: &str) -> At {
     (address.parse().unwrap(), interface.to_owned())
 }
 
-fn all(text: &str) -> Vec<At> {
+fn all(text: &str) -> BTreeSet<At> {
     text.split_whitespace().map(at).collect()
 }
 
 fn steps(wanted: &str, present: &str, ours: &str) -> Vec<String> {
-    let changes = plan(&all(wanted), &all(present), &all(ours).into_iter().collect());
+    let changes = plan(&all(wanted), &all(present), &all(ours));
     let words = |change: AddressChange| match change {
         AddressChange::Add { address, interface } => format!("+{address}@{interface}"),
         AddressChange::Remove { address, interface } => format!("-{address}@{interface}"),
@@ -30,25 +30,22 @@ fn plans_what_is_missing_and_what_is_ours() {
     let none: [&str; 0] = [];
     assert_eq!(steps("10.0.0.1@a ::1@b", "", ""), ["+10.0.0.1@a", "+::1@b"]);
     assert_eq!(steps("10.0.0.1@a", "10.0.0.1@a", ""), none);
-    assert_eq!(steps("10.0.0.1@a 10.0.0.1@a", "", ""), ["+10.0.0.1@a"]);
     assert_eq!(steps("", "10.0.0.1@a 10.0.0.2@a", "10.0.0.2@a"), ["-10.0.0.2@a"]);
     assert_eq!(steps("", "", "10.0.0.2@a"), ["-10.0.0.2@a"]);
     assert_eq!(steps("10.0.0.1@b", "10.0.0.1@a", "10.0.0.1@a"), ["-10.0.0.1@a", "+10.0.0.1@b"]);
     assert_eq!(steps("10.0.0.1@a", "", "10.0.0.1@a"), ["+10.0.0.1@a"]);
 }
 
-fn some() -> impl Strategy<Value = Vec<At>> {
+fn some() -> impl Strategy<Value = BTreeSet<At>> {
     let one =
         (0_u8..4, prop_oneof!["a", "b"]).prop_map(|(host, name)| (IpAddr::from([10, 0, 0, host]), name));
-    prop::collection::vec(one, 0..8)
+    prop::collection::btree_set(one, 0..8)
 }
 
 proptest! {
     #[test]
     fn leads_to_what_is_wanted_and_touches_nothing_else(wanted in some(), present in some(), ours in some()) {
-        let ours: BTreeSet<At> = ours.into_iter().collect();
-        let before: BTreeSet<At> = present.iter().cloned().collect();
-        let mut after = before.clone();
+        let mut after = present.clone();
         for change in plan(&wanted, &present, &ours) {
             match change {
                 AddressChange::Add { address, interface } => {
@@ -60,8 +57,7 @@ proptest! {
                 }
             }
         }
-        let wanted: BTreeSet<At> = wanted.into_iter().collect();
-        let foreign: BTreeSet<At> = before.difference(&ours).cloned().collect();
+        let foreign: BTreeSet<At> = present.difference(&ours).cloned().collect();
         prop_assert_eq!(after, wanted.union(&foreign).cloned().collect::<BTreeSet<_>>());
     }
 }

@@ -178,6 +178,30 @@ fn what_others_do_is_put_right_and_counted() {
 }
 
 #[test]
+fn who_takes_an_address_off_again_and_again_is_not_raced() {
+    sandbox::test(|| {
+        driven(async |mut it: Driven| {
+            it.order(ordered(VIPS, VIPS), LEASE);
+            it.holder.hold(Holding::Held);
+            it.settle().await?;
+            let started = Instant::now();
+            let mut taken = 0;
+            while started.elapsed() < Duration::from_millis(1000) {
+                taken += u64::from(ip("address delete 192.168.1.35/32 dev public0").is_ok());
+                it.run(Duration::from_millis(5)).await;
+            }
+            it.until("all repaired", |it| {
+                it.report.repaired == taken && it.report.present.is_superset(&all(VIPS))
+            })
+            .await?;
+            let most = 2 + u64::try_from(started.elapsed().as_millis())? / 100;
+            assert!((2..=most).contains(&taken), "{taken} times, {most} at most");
+            Ok(())
+        })
+    });
+}
+
+#[test]
 fn leases_are_renewed_and_end_with_the_holder() {
     sandbox::test(|| {
         driven(async |mut it: Driven| {
