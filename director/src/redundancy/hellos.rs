@@ -324,3 +324,6 @@ const SHARE: usize = 64;
 const NEWS: u32 = 10;
 /// Under which name sequences are kept, beside those of links.
 const HEARD: &str = "hellos";
+
+#[cfg(test)]
+mod tests;

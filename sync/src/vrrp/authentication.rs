@@ -203,6 +203,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_use_has_a_key_of_its_own() {
+        let key = Key::new(1, &[7; 32]).unwrap();
+        let tag = |purpose| hmac::sign(key.hmac(purpose), b"the same").as_ref().to_vec();
+        let advert = tag(Purpose::Adverts { to: [192, 168, 1, 34].into() });
+        assert_ne!(advert, tag(Purpose::Hellos));
+        assert_eq!(advert, tag(Purpose::Adverts { to: [192, 168, 1, 38].into() }));
+    }
+
+    #[test]
     fn keys_are_long_and_told_apart() {
         assert_eq!(Key::new(1, b"secret").unwrap_err(), KeyError::Short(6));
         let key = Key::new(1, &[7; 32]).unwrap();
