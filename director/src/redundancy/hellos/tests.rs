@@ -67,10 +67,7 @@ impl End {
     fn news(&mut self) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(Some(news)) = futures_util::FutureExt::now_or_never(self.told.next()) {
-            all.push(match news.what {
-                News::Trouble { text } => text,
-                what => format!("{what:?}"),
-            });
+            all.push(if let News::Trouble { text } = news.what { text } else { format!("{:?}", news.what) });
         }
         all
     }
