@@ -71,7 +71,7 @@ impl Hellos {
         }
     }
 
-    /// Goes by `view` from now on; `None`: nothing is said or heard.
+    /// Goes by `view` from now on, and [`Self::revive`] is to be called; `None`: nothing is said or heard.
     pub(super) fn configure(&mut self, now: Time, view: Option<(&View, &Router)>) -> Vec<Said> {
         let mut before = std::mem::take(&mut self.mouths);
         let Some((view, router)) = view else {
@@ -93,15 +93,15 @@ impl Hellos {
         self.speaker.configure(router.keyring.clone());
         self.listener.configure(&view.roster, router.keyring.clone());
         self.configuration.clone_from(&router.configuration);
-        self.revive();
         let outcomes = self.peers.configure(&view.roster, &router.configuration);
         self.take_up(now, outcomes)
     }
 
-    /// Interfaces or addresses may have come, gone or changed.
-    pub(super) fn revive(&mut self) {
+    /// Opens what is missing: interfaces or addresses may have come, gone or changed. `index` knows the interfaces by
+    /// name.
+    pub(super) fn revive(&mut self, index: impl Fn(&str) -> Option<u32>) {
         for mouth in &mut self.mouths {
-            mouth.revive(&self.teller);
+            mouth.revive(index(&mouth.place.interface), &self.teller);
         }
     }
 
@@ -220,9 +220,9 @@ impl Hellos {
 }
 
 impl Mouth {
-    fn revive(&mut self, teller: &Teller) {
+    fn revive(&mut self, index: Option<u32>, teller: &Teller) {
         let Place { interface, local, port } = &self.place;
-        let index = if_nametoindex(interface.as_str()).ok();
+        // There may be another interface of that name.
         self.open.take_if(|(_, opened)| Some(*opened) != index);
         if self.open.is_some() {
             return;

@@ -54,7 +54,7 @@ impl Links {
         Self { lines: BTreeMap::new(), epoch, heard, teller }
     }
 
-    /// Adverts go by `paths` from now on.
+    /// Adverts go by `paths` from now on; [`Self::revive`] is to be called.
     pub(super) fn configure(&mut self, paths: Vec<Path>) {
         for line in self.lines.values_mut() {
             line.open = false;
@@ -71,13 +71,13 @@ impl Links {
         for line in self.lines.values_mut().filter(|line| !line.open) {
             line.sockets = None;
         }
-        self.revive();
     }
 
-    /// Interfaces or addresses may have come, gone or changed.
-    pub(super) fn revive(&mut self) {
+    /// Opens what is missing: interfaces or addresses may have come, gone or changed. `index` knows the interfaces by
+    /// name.
+    pub(super) fn revive(&mut self, index: impl Fn(&str) -> Option<u32>) {
         for line in self.lines.values_mut().filter(|line| line.open) {
-            line.revive(&self.teller);
+            line.revive(index(&line.path.interface), &self.teller);
         }
     }
 
@@ -181,9 +181,11 @@ impl Line {
         }
     }
 
-    fn revive(&mut self, teller: &Teller) {
-        let place = self.place();
-        if self.sockets.take_if(|sockets| !sockets.alive(&place)).is_some() || self.sockets.is_none() {
+    fn revive(&mut self, index: Option<u32>, teller: &Teller) {
+        // There may be another interface of that name.
+        self.sockets.take_if(|sockets| Some(sockets.index()) != index);
+        if self.sockets.is_none() {
+            let place = self.place();
             match Sockets::open(&place) {
                 Ok(sockets) => self.sockets = Some(sockets),
                 Err(error) => {

@@ -124,6 +124,8 @@ enum State {
 /// What woke it, beside sockets and timers, which are looked at in any case.
 enum Wake {
     Look,
+    /// Links or addresses changed.
+    Changed,
     Orders,
     Fitness,
     Ask(Ask),
@@ -149,12 +151,15 @@ impl Thread {
     }
 
     async fn run(mut self) {
+        // What links and addresses there are is to be known before any orders.
+        self.work().await;
         loop {
             let wake = self.wait().await;
             // What has arrived comes before everything else: after a pause, above all before the timer.
             self.listen().await;
             match wake {
                 Wake::Look => {}
+                Wake::Changed => self.revive(),
                 Wake::Orders => self.take_orders().await,
                 Wake::Fitness => self.take_fitness().await,
                 Wake::Ask(ask) => {
@@ -168,13 +173,25 @@ impl Thread {
             }
             self.watch_links().await;
             self.timers().await;
-            if self.holder.pending() {
-                self.holder.step(clock::now()).await;
-            }
-            if let Some(report) = self.holder.report() {
-                self.outputs.reports.send_replace(Arc::new(report));
-            }
+            self.work().await;
         }
+    }
+
+    /// One operation on the addresses: adverts go out between two.
+    async fn work(&mut self) {
+        if self.holder.pending() {
+            self.holder.step(clock::now()).await;
+        }
+        if let Some(report) = self.holder.report() {
+            self.outputs.reports.send_replace(Arc::new(report));
+        }
+    }
+
+    /// Opens the sockets that are missing, as far as it can be done now.
+    fn revive(&mut self) {
+        let index = |interface: &str| self.holder.link(interface).map(|link| link.index);
+        self.links.revive(index);
+        self.hellos.revive(index);
     }
 
     async fn wait(&mut self) -> Wake {
@@ -186,7 +203,7 @@ impl Thread {
             Ok(()) = ordered.changed() => Wake::Orders,
             Ok(()) = fitness.changed() => Wake::Fitness,
             ask = asked.recv() => ask.map_or(Wake::End, Wake::Ask),
-            () = self.holder.changed() => Wake::Look,
+            () = self.holder.changed() => Wake::Changed,
             () = ready(()), if busy => Wake::Look,
             () = self.links.readable() => Wake::Look,
             () = self.hellos.readable() => Wake::Look,
@@ -226,8 +243,7 @@ impl Thread {
         self.hear(now, silent).await;
         self.holder.due(now);
         if self.again.is_some_and(|at| at <= now) {
-            self.links.revive();
-            self.hellos.revive();
+            self.revive();
         }
         self.again = (self.links.wanting() || self.hellos.wanting()).then(|| now + AGAIN);
         self.tell_peers();
@@ -280,6 +296,7 @@ impl Thread {
         self.holder.order(now, addresses, terms(&router));
         self.links.configure(view.paths.clone());
         let said = self.hellos.configure(now, Some((&view, &router)));
+        self.revive();
         if let State::Shared(part) = &mut self.state {
             let inputs = part.configure(router, view);
             for input in inputs {

@@ -46,6 +46,8 @@ impl Sockets {
             }
             (IpAddr::V6(_), group) => {
                 receiver.set_multicast_all_v6(false)?;
+                // Unlike over IPv4, one that is not bound hears other sockets' groups all the same.
+                receiver.bind(&address(place.local, index))?;
                 receiver.set_recv_hoplimit_v6(true)?;
                 setsockopt(&receiver, sockopt::Ipv6RecvPacketInfo, &true)?;
                 if let Some(vrid) = group {
@@ -72,9 +74,9 @@ impl Sockets {
         Ok(Self { sender, inlet: Inlet::new(receiver)?, index })
     }
 
-    /// False if the interface has gone, even if there is another one of its name.
-    pub(super) fn alive(&self, place: &Place) -> bool {
-        if_nametoindex(place.interface.as_str()) == Ok(self.index)
+    /// The number of the interface.
+    pub(super) const fn index(&self) -> u32 {
+        self.index
     }
 
     /// What comes in: over IPv4 with its IP header.
@@ -128,3 +130,6 @@ const LOAD_HEADER_LENGTH: u16 = 0xb1;
 const LOAD_BYTE_BEHIND: u16 = 0x50;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
+
+#[cfg(test)]
+mod tests;
