@@ -1,0 +1,185 @@
+//! Keys of the virtual router: without them nobody is heard, and they are changed without a gap.
+
+use lab::{Director, Lab, Pair, eventually};
+use serde_json::Value;
+use std::error::Error;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const OLD: &str = "Hn3pV0cKd8wM5rTqZs7bJx2yLg9uEoA4fXiRkQvBzN6=";
+const NEW: &str = "4u7Zr1m0xB3sQ9eYk2tN8vWcL5oHjD6aGfPiRqXzUyE=";
+
+fn redundancy(priorities: &str, key_file: Option<&Path>) -> String {
+    let key_file = key_file.map(|path| format!("\n  key_file: {}", path.display())).unwrap_or_default();
+    format!(
+        "redundancy:
+  vrid: 51
+  interval: 100ms
+  priority: {{ {priorities} }}{key_file}
+services:
+  web:
+    vips: [192.168.1.35]
+    ports: {{ tcp: 80 }}
+    servers: {{ exchange1: {{ weight: 1 }}, exchange2: {{ weight: 1 }} }}
+"
+    )
+}
+
+/// The file that both directors read: what each goes by is what it read last.
+fn key_file(lab: &Lab, text: &str) -> Result<PathBuf> {
+    let path = lab.directors()[0].directory()?.join("vrrp.key");
+    write(&path, text)?;
+    Ok(path)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(0o600))?)
+}
+
+fn refused(director: &Director) -> Result<u64> {
+    let redundancy = director.redundancy()?;
+    assert_eq!(redundancy["authenticated"], true);
+    Ok(redundancy["discards"]["authentication"].as_u64().unwrap_or(0))
+}
+
+/// Waits until adverts and hellos went both ways since this was called.
+fn speak(pair: &Pair) -> Result<()> {
+    let received = |it: &Value| {
+        it["links"].as_array().map(|all| all.iter().filter_map(|it| it["received"].as_u64()).sum::<u64>())
+    };
+    let before = received(&pair["lb2"].redundancy()?);
+    pair["lb2"].shows("it hears adverts", |it| received(it) > before.map(|before| before + 30))?;
+    for (one, other) in [("lb1", "lb2"), ("lb2", "lb1")] {
+        pair[one].shows(&format!("it hears {other}'s hellos"), |it| {
+            it["peers"][0]["node"] == other
+                && it["peers"][0]["heard_seconds"].as_f64().is_some_and(|it| it < 1.5)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn keys_are_changed_without_a_gap() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let path = key_file(&lab, OLD)?;
+        let (_lab, pair, _servers) = lab.serve_pair(&redundancy("lb1: 150, lb2: 100", Some(&path)))?;
+        pair.active_is("lb1")?;
+        speak(&pair)?;
+        let changes = || -> Result<Vec<Value>> {
+            pair.directors().iter().map(|it| Ok(it.redundancy()?["transitions"].clone())).collect()
+        };
+        let before = changes()?;
+        let quiet = |step: &str| -> Result<()> {
+            for director in pair.directors() {
+                assert_eq!(refused(director)?, 0, "{step}: {}", director.log());
+            }
+            assert_eq!(changes()?, before, "{step}: changes of role");
+            Ok(())
+        };
+        quiet("at the start")?;
+        let steps = [format!("{OLD}\n2 {NEW}\n"), format!("2 {NEW}\n1 {OLD}\n"), format!("2 {NEW}\n")];
+        for (number, text) in steps.iter().enumerate() {
+            // In either order.
+            let order = if number == 1 { ["lb2", "lb1"] } else { ["lb1", "lb2"] };
+            for name in order {
+                write(&path, text)?;
+                pair[name].cli(&["reload"])?;
+                speak(&pair)?;
+                quiet(&format!("step {} on {name}", number + 1))?;
+            }
+        }
+        for director in pair.directors() {
+            let log = director.log();
+            assert!(!log.contains(OLD) && !log.contains(NEW), "{log}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_file_that_does_not_hold_changes_nothing() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let path = key_file(&lab, OLD)?;
+        let rest = redundancy("lb1: 150, lb2: 100", Some(&path));
+        let (_lab, mut pair, _servers) = lab.serve_pair(&rest)?;
+        for (text, mode, expected) in [
+            ("# none\n", 0o600, "there is no key in it"),
+            ("7 too-short\n", 0o600, "vrrp.key:1: a key has at least 16 bytes, this one has 9"),
+            (NEW, 0o644, "any user of this machine may read or change it (mode 0644): chmod 600"),
+        ] {
+            write(&path, text)?;
+            fs::set_permissions(&path, Permissions::from_mode(mode))?;
+            let answer = pair["lb1"].try_cli(&["reload"])?;
+            let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+            assert!(!answer.status.success() && said.contains(expected), "{said}");
+            let error = pair["lb1"].status()?["configuration"]["error"].to_string();
+            assert!(error.contains(expected), "{error}");
+            speak(&pair)?;
+            assert_eq!(refused(&pair["lb2"])?, 0);
+        }
+        pair["lb2"].stop()?;
+        let error = pair["lb2"].start().unwrap_err().to_string();
+        assert!(error.contains("any user of this machine may read"), "{error}");
+        assert!(!error.contains(NEW), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn who_does_not_sign_is_not_heard() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let _servers = lab.start_servers()?;
+        let path = key_file(&lab, OLD)?;
+        let priorities = "lb1: 100, lb2: 200";
+        let signing = lab.configuration(&redundancy(priorities, Some(&path)));
+        let lb1 = lab.start_director("lb1", &signing)?;
+        lb1.turns("active")?;
+        let lb2 = lab.start_director("lb2", &lab.configuration(&redundancy(priorities, None)))?;
+        eventually(LIMIT, "lb1 refuses its adverts", || refused(&lb1).is_ok_and(|count| count > 20))?;
+        assert_eq!(lb1.role()?, "active");
+        for said in ["an advert", "a hello"] {
+            eventually(LIMIT, "it says so", || {
+                let log = lb1.log();
+                log.contains(said) && log.contains("it is not signed: give the peer the same key_file")
+            })?;
+        }
+        lb2.shows("it refuses what is signed", |it| it["discards"]["authentication"].as_u64() > Some(0))?;
+        Ok(())
+    });
+}
+
+/// As the user's guide has it: the Backup is away while the Active changes over.
+#[test]
+fn a_pair_begins_to_sign_without_a_second_active() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let path = key_file(&lab, OLD)?;
+        let priorities = "lb1: 100, lb2: 150";
+        let (lab, mut pair, _servers) = lab.serve_pair(&redundancy(priorities, None))?;
+        let (active, backup) = match &*pair.one_active()? {
+            "lb1" => ("lb1", "lb2"),
+            _ => ("lb2", "lb1"),
+        };
+        let signing = lab.configuration(&redundancy(priorities, Some(&path)));
+        pair[backup].stop()?;
+        pair[active].reload(&signing)?;
+        pair[backup].configure(&signing)?;
+        pair[backup].start()?;
+        pair[backup]
+            .shows("it hears the Active", |it| it["role"] == "backup" && it["active"]["node"] == active)?;
+        for director in pair.directors() {
+            assert_eq!(refused(director)?, 0, "{}", director.log());
+        }
+        assert_eq!(pair[active].redundancy()?["dual_active_episodes"], 0);
+        Ok(())
+    });
+}
