@@ -39,12 +39,14 @@ fn fails(director: &Director, arguments: &[&str]) -> lab::Result<String> {
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Waits until both know that the other is fit.
+/// Waits until the Active knows that the other could take over: it has said so since.
 fn know_each_other(pair: &Pair) -> lab::Result<()> {
-    for director in pair.directors() {
-        director.shows("its peer is fit", |status| status["peers"][0]["says"]["fit"] == true)?;
-    }
-    Ok(())
+    let active = pair.one_active()?;
+    pair[&active].shows("its peer could take over", |status| {
+        let peer = &status["peers"][0];
+        let fits = peer["says"]["fit"] == true && peer["says"]["caught_up"] == true;
+        fits && peer["heard_seconds"].as_f64() < status["since_seconds"].as_f64()
+    })
 }
 
 #[test]
