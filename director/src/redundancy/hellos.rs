@@ -174,6 +174,12 @@ impl Hellos {
         }
     }
 
+    /// All that ever said hello are silent now. Other products never say any: they may be there.
+    pub(super) fn deserted(&self) -> bool {
+        let mut known = self.peers.iter().filter(|known| known.heard.is_some()).peekable();
+        known.peek().is_some() && known.all(|known| !known.reachable)
+    }
+
     /// The newest sequences heard, for the next run.
     pub(super) fn sequences(&self) -> Sequences {
         let newest = self.listener.heard().map(|(peer, it)| (peer, (it.epoch, it.counter)));

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use sync::hello::Hello;
-use sync::vrrp::machine::{Event, Fitness, Input, Link, Machine, Names, Output, Preempt, Role, Status, Why};
+use sync::vrrp::machine::{
+    Event, Fitness, Input, Link, Machine, Names, Output, Peers, Preempt, Role, Status, Why,
+};
 use sync::vrrp::timing::Time;
 
 /// A director in a virtual router.
@@ -72,6 +74,11 @@ impl Part {
     /// When the state machine's timer is due.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.machine.deadline()
+    }
+
+    /// There is nobody else in the file, nor can there be.
+    pub(super) fn has_no_peers(&self) -> bool {
+        self.view.settings.peers == Peers::None
     }
 
     /// A Backup hears an Active.

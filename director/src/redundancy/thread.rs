@@ -357,12 +357,30 @@ impl Thread {
 
     /// Takes part no more. Alone the addresses stay.
     async fn leave(&mut self, now: Time) {
-        if let State::Shared(_) = &self.state {
-            self.feed(now, Input::Shutdown).await;
-            // Those that were found, and are nobody's to have.
-            self.holder.release(now).await;
-            self.tell_peers();
-            self.hellos.last_word(now);
+        let State::Shared(part) = &self.state else { return };
+        if part.role() == Role::Active && (part.has_no_peers() || self.hellos.deserted()) {
+            self.stay(now).await;
+            return;
+        }
+        self.feed(now, Input::Shutdown).await;
+        // Those that were found, and are nobody's to have.
+        self.holder.release(now).await;
+        self.tell_peers();
+        self.hellos.last_word(now);
+    }
+
+    /// Nobody could take the addresses over: they stay for as long as it takes to start anew.
+    async fn stay(&mut self, now: Time) {
+        let Orders { addresses: Some(addresses), router: Some(router) } =
+            self.inputs.ordered.borrow().clone()
+        else {
+            return;
+        };
+        let text = format!("no other director can be reached: the addresses stay on for {STAY:?}");
+        self.outputs.teller.tell(News::Trouble { text });
+        self.holder.order(now, addresses, Terms { lease: Some(STAY), ..terms(&router) });
+        while self.holder.pending() {
+            self.holder.step(clock::now()).await;
         }
     }
 
@@ -419,6 +437,8 @@ fn terms(router: &Router) -> Terms {
 const ASKS: usize = 64;
 /// How often sockets that could not be opened are tried again, if nothing tells that it is time to.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long addresses stay behind a director that is the last one and stops.
+const STAY: Duration = Duration::from_secs(60);
 const LEASE_LEAST: Duration = Duration::from_secs(5);
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 

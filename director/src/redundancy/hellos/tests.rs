@@ -43,6 +43,10 @@ fn hello(node: &str) -> Hello {
     }
 }
 
+fn index(interface: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(interface).ok()
+}
+
 struct End {
     hellos: Hellos,
     told: crate::redundancy::Told,
@@ -54,6 +58,7 @@ impl End {
         let mut hellos = Hellos::new(1, &Sequences::new(), teller);
         let view = View::new(router, &Addresses::default())?;
         assert_eq!(hellos.configure(at(0), Some((&view, router))), []);
+        hellos.revive(index);
         hellos.tell(hello(&router.node));
         Ok(Self { hellos, told })
     }
@@ -156,7 +161,7 @@ fn an_address_that_is_not_here_is_told_of_and_tried_again() {
         test(async || {
             let mut lb1 = End::open(&router("lb1", ["192.0.2.1/32", "127.0.0.2/8"], None))?;
             assert!(lb1.hellos.wanting());
-            lb1.hellos.revive();
+            lb1.hellos.revive(index);
             let [news] = &lb1.news()[..] else { return Err("one piece of news".into()) };
             assert!(
                 news.starts_with("can't say hello by \"lo\" from 192.0.2.1 port 3780: ")
@@ -164,7 +169,7 @@ fn an_address_that_is_not_here_is_told_of_and_tried_again() {
                 "{news}"
             );
             Command::new("ip").args(["address", "add", "192.0.2.1/32", "dev", "lo"]).status()?;
-            lb1.hellos.revive();
+            lb1.hellos.revive(index);
             assert!(!lb1.hellos.wanting());
             lb1.hellos.configure(at(0), None);
             assert!(!lb1.hellos.wanting() && lb1.hellos.status(at(0)).is_empty());

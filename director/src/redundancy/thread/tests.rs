@@ -307,3 +307,34 @@ fn other_orders_are_followed() {
         Ok(())
     });
 }
+
+#[test]
+fn the_last_director_keeps_its_addresses_over_a_restart() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let [lb1, lb2] = pair(&lab, &router(|_| ()))?;
+        lb1.is(Role::Active)?;
+        lb2.is(Role::Backup)?;
+        let host = lb1.host;
+        eventually(LIMIT, "lb2 says hello", || lb1.status().peers[0].reachable)?;
+        drop(lb2);
+        eventually(LIMIT, "lb2 is missed", || !lb1.status().peers[0].reachable)?;
+        lb1.ask(Ask::Leave);
+        assert_eq!(lb1.holds(), 3);
+        let shown = host.run("ip address show dev eth0")?;
+        assert!(
+            ["60sec", "59sec"].iter().any(|left| shown.contains(&format!("valid_lft {left}"))),
+            "{shown}"
+        );
+
+        let lb1 = Director::start(host, &router(|_| ()), 2)?;
+        eventually(LIMIT, "it is Active again", || {
+            assert_eq!(lb1.holds(), 3);
+            lb1.role() == Role::Active
+        })?;
+        eventually(LIMIT, "on a short lease", || {
+            host.run("ip address show dev eth0").is_ok_and(|it| it.contains("valid_lft 5sec"))
+        })?;
+        Ok(())
+    });
+}
