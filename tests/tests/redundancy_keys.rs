@@ -1,11 +1,15 @@
 //! Keys of the virtual router: without them nobody is heard, and they are changed without a gap.
 
-use lab::{Director, Lab, Pair, eventually};
+use lab::{Director, Host, Lab, Pair, eventually};
+use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender, channel, interfaces};
 use serde_json::Value;
 use std::error::Error;
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -181,5 +185,89 @@ fn a_pair_begins_to_sign_without_a_second_active() {
         }
         assert_eq!(pair[active].redundancy()?["dual_active_episodes"], 0);
         Ok(())
+    });
+}
+
+type Ends = (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>);
+
+/// All that passes a host's public interface, and a way to send there whatever one likes.
+fn wire(host: &Host) -> Result<Ends> {
+    let opened = host.enter(|| -> io::Result<Ends> {
+        let public = interfaces().into_iter().find(|it| it.name == "eth0").ok_or(io::ErrorKind::NotFound)?;
+        let config = Config { read_timeout: Some(LIMIT), ..Config::default() };
+        match channel(&public, config)? {
+            Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    })?;
+    Ok(opened?)
+}
+
+/// Adverts of lb1, as they are.
+fn recorded(lb1: &Host) -> Result<Vec<Vec<u8>>> {
+    let (_, mut receiver) = wire(lb1)?;
+    let mut adverts = Vec::new();
+    while adverts.len() < 20 {
+        let frame = receiver.next()?;
+        if frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(23) == Some(&112) {
+            adverts.push(frame.to_vec());
+        }
+    }
+    Ok(adverts)
+}
+
+/// lb1 dies, and somebody plays to lb2 what it said before, all the time that `meanwhile` takes.
+fn dies_and_is_played(
+    pair: &mut Pair,
+    from: &Host,
+    meanwhile: impl FnOnce(&Pair) -> Result<()>,
+) -> Result<()> {
+    let adverts = recorded(pair["lb1"].host())?;
+    let (mut sender, _receiver) = wire(from)?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for advert in adverts.iter().cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                let _ = sender.send_to(advert, None);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let outcome = pair["lb1"].kill().map_err(Into::into).and_then(|()| meanwhile(pair));
+        over.store(true, Ordering::Relaxed);
+        outcome
+    })
+}
+
+#[test]
+fn a_dead_active_lives_on_in_recordings_only_where_nothing_is_signed() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let path = key_file(&lab, OLD)?;
+        let client = lab.client().host().clone();
+        let priorities = "lb1: 150, lb2: 100";
+        let (lab, mut pair, _servers) = lab.serve_pair(&redundancy(priorities, Some(&path)))?;
+        pair.active_is("lb1")?;
+        dies_and_is_played(&mut pair, &client, |pair| {
+            pair["lb2"].turns("active")?;
+            pair["lb2"].shows("it counts them", |it| it["discards"]["replayed"].as_u64() > Some(10))?;
+            assert_eq!(pair["lb2"].role()?, "active");
+            Ok(())
+        })?;
+
+        let plain = lab.configuration(&redundancy(priorities, None));
+        for name in ["lb1", "lb2"] {
+            pair[name].configure(&plain)?;
+        }
+        pair["lb2"].stop()?;
+        pair["lb1"].start()?;
+        pair["lb1"].turns("active")?;
+        pair["lb2"].start()?;
+        pair.active_is("lb1")?;
+        dies_and_is_played(&mut pair, &client, |pair| {
+            thread::sleep(Duration::from_secs(2));
+            assert_eq!(pair["lb2"].role()?, "backup", "it believes whatever it hears");
+            Ok(())
+        })?;
+        Ok(pair["lb2"].turns("active")?)
     });
 }
