@@ -44,7 +44,7 @@ fn hello(node: &str) -> Hello {
 }
 
 fn index(interface: &str) -> Option<u32> {
-    nix::net::if_::if_nametoindex(interface).ok()
+    if_nametoindex(interface).ok()
 }
 
 struct End {
