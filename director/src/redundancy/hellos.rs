@@ -42,6 +42,8 @@ struct Mouth {
     peers: Vec<IpAddr>,
     /// With the number of the interface.
     open: Option<(Inlet, u32)>,
+    /// Without a carrier nothing is said: it would arrive when it is not true any more.
+    up: bool,
     troubled: bool,
 }
 
@@ -86,7 +88,7 @@ impl Hellos {
             let known = before.iter().position(|mouth| mouth.place == place);
             let known = known.map(|known| before.swap_remove(known));
             let (open, troubled) = known.map_or((None, false), |mouth| (mouth.open, mouth.troubled));
-            self.mouths.push(Mouth { place, peers, open, troubled });
+            self.mouths.push(Mouth { place, peers, open, up: true, troubled });
         }
         // The sockets of the others close, before theirs are opened.
         drop(before);
@@ -102,6 +104,13 @@ impl Hellos {
     pub(super) fn revive(&mut self, index: impl Fn(&str) -> Option<u32>) {
         for mouth in &mut self.mouths {
             mouth.revive(index(&mouth.place.interface), &self.teller);
+        }
+    }
+
+    /// Takes note of which interfaces are up.
+    pub(super) fn watch(&mut self, up: impl Fn(&str) -> bool) {
+        for mouth in &mut self.mouths {
+            mouth.up = up(&mouth.place.interface);
         }
     }
 
@@ -266,7 +275,7 @@ fn open(place: &Place) -> io::Result<(Inlet, u32)> {
 
 /// A hello that finds no room is lost, as on the way: another one comes.
 fn say(hello: &Hello, speaker: &mut Speaker, mouths: &[Mouth]) {
-    for mouth in mouths {
+    for mouth in mouths.iter().filter(|mouth| mouth.up) {
         let Some((inlet, index)) = &mouth.open else { continue };
         let message = speaker.say(hello, mouth.place.local);
         for &peer in &mouth.peers {

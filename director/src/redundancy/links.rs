@@ -34,6 +34,9 @@ pub(super) struct Links {
 struct Line {
     /// Whether adverts go by it now.
     open: bool,
+    /// Without a carrier nothing is sent: the kernel forgets the neighbours then, keeps what is for them, and delivers it
+    /// seconds later, when it is not true any more.
+    up: bool,
     path: Path,
     sender: Sender,
     receiver: Receiver,
@@ -100,9 +103,16 @@ impl Links {
         more
     }
 
-    /// Sends an advert by every link.
+    /// Takes note of which interfaces are up.
+    pub(super) fn watch(&mut self, up: impl Fn(&str) -> bool) {
+        for line in self.lines.values_mut() {
+            line.up = up(&line.path.interface);
+        }
+    }
+
+    /// Sends an advert by every link that is up.
     pub(super) fn advert(&mut self, priority: u8, successor: Option<IpAddr>) {
-        for line in self.lines.values_mut().filter(|line| line.open) {
+        for line in self.lines.values_mut().filter(|line| line.open && line.up) {
             line.advert(priority, successor, &self.teller);
         }
     }
@@ -148,6 +158,7 @@ impl Line {
         let heard = heard.iter().map(|(&source, &(epoch, counter))| (source, Sequence { epoch, counter }));
         Self {
             open: true,
+            up: true,
             sender: Sender::new(path.channel.clone(), epoch),
             receiver: Receiver::new(path.channel.clone(), heard),
             path,

@@ -259,8 +259,11 @@ impl Thread {
 
     async fn watch_links(&mut self) {
         let State::Shared(part) = &mut self.state else { return };
-        let changed =
-            part.links(|interface| self.holder.link(interface).is_some_and(|it| it.up && it.carrier));
+        let up = |interface: &str| self.holder.link(interface).is_some_and(|it| it.up && it.carrier);
+        let changed = part.links(up);
+        // Above all before they are asked for a last word.
+        self.links.watch(up);
+        self.hellos.watch(up);
         let now = clock::now();
         for input in changed {
             self.feed(now, input).await;

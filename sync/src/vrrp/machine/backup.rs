@@ -121,11 +121,13 @@ impl Machine {
     /// Adverts that come by one link and not by another tell of a broken one.
     pub(super) fn note_link(&mut self, now: Time, heard: Link, out: &mut Vec<Output>) {
         let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
+        // This one comes by some link before it comes by the others, which may be after a long pause.
+        let before = self.links.values().map(|hearing| hearing.heard).max().unwrap_or(now);
         for (&link, hearing) in &mut self.links {
             if self.leader.is_none() {
                 hearing.heard = now;
             }
-            let silent = link != heard && now.since(hearing.heard) > silence(interval);
+            let silent = link != heard && before.since(hearing.heard) > silence(interval);
             if link == heard {
                 hearing.heard = now;
                 if std::mem::take(&mut hearing.silent) {

@@ -208,6 +208,19 @@ fn the_last_word_of_the_loser_starts_no_race() {
 }
 
 #[test]
+fn a_pause_of_the_active_is_no_silent_link() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    let Input::Advert(first) = heard(34, 150) else { return };
+    // It comes by one link before it comes by the other, and then nothing for longer than links are patient.
+    for milliseconds in [11_000, 12_000, 15_200, 16_200] {
+        for link in [Link(0), Link(1)] {
+            let now = at(milliseconds + u64::from(link.0));
+            assert_eq!(told(&machine.handle(now, Input::Advert(Heard { link, ..first }))), []);
+        }
+    }
+}
+
+#[test]
 fn adverts_of_any_link_keep_a_backup_quiet_and_the_silent_link_is_told_once() {
     let mut machine = machine_of(settings(), Role::Backup);
     let Input::Advert(first) = heard(34, 150) else { return };
