@@ -1,7 +1,11 @@
 //! The cables between machines and the switch, and what may happen to them.
 
 use crate::farm::{SWITCH, switch_port};
-use crate::{Host, Result};
+use crate::{Host, Result, eventually};
+use std::time::Duration;
+
+/// The kernel tells bridges of carriers once a second.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What a bad cable loses. The interfaces at its ends keep their carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +29,17 @@ impl Host {
         self.carrier(interface, "down")
     }
 
-    /// Puts the plug back in.
+    /// Puts the plug back in, and waits until the switch forwards there again.
     ///
     /// # Errors
     /// There is no such interface.
     pub fn plug(&self, interface: &str) -> Result<()> {
-        self.carrier(interface, "up")
+        self.carrier(interface, "up")?;
+        let (switch, port) = (Self::new(SWITCH), switch_port(self.name(), interface));
+        let forwards = || switch.run(&format!("bridge link show dev {port}"));
+        eventually(LIMIT, "the switch forwards", || {
+            forwards().is_ok_and(|it| it.contains("state forwarding"))
+        })
     }
 
     /// Moves the switch's end of the cable, so that addresses and routes stay as they are.

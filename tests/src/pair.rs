@@ -120,7 +120,10 @@ impl Director {
     pub fn redundancy(&self) -> Result<Value> {
         let status = Api::new(self.socket()).demand("GET", "/v1/status", "")?;
         let found = status.get("redundancy").filter(|found| found.is_object()).cloned();
-        found.ok_or_else(|| Error::Answer { question: "redundancy".to_owned(), answer: status.to_string() })
+        found.ok_or_else(|| Error::Answer {
+            question: "redundancy".to_owned(),
+            answer: "no part in any".to_owned(),
+        })
     }
 
     /// `active`, `backup` or `initialize`.
