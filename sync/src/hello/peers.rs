@@ -49,7 +49,7 @@ pub enum Outcome {
     Peer(IpAddr, Option<Peer>),
     /// For people.
     News(News),
-    /// It has just come: let it hear who is here.
+    /// It has just come, or become Active, which forgot who is here when it heard nobody: let it hear that.
     Answer,
 }
 
@@ -126,7 +126,9 @@ impl Peers {
         let mut out = Vec::new();
         known.misnamed = None;
         let anew = known.says.as_ref().is_none_or(|before| before.instance != hello.instance);
-        if anew || !known.reachable {
+        let active = |hello: &Hello| hello.role == Role::Active;
+        let rose = active(&hello) && !known.says.as_ref().is_some_and(active);
+        if anew || rose || !known.reachable {
             out.push(Outcome::Answer);
         }
         if !known.reachable {

@@ -65,6 +65,16 @@ fn one_that_takes_no_part_is_not_fit_and_one_that_started_anew_gets_an_answer() 
     assert_eq!(hear(&mut peers, 2, Hello { instance: 8, ..hello() }), [Outcome::Answer, says(true)]);
 }
 
+/// It asks nobody who is fit, but has to know it before it can hand over.
+#[test]
+fn one_that_becomes_active_gets_an_answer_once() {
+    let mut peers = peers();
+    hear(&mut peers, 0, Hello { role: Role::Backup, ..hello() });
+    let active = || Hello { role: Role::Active, ..hello() };
+    assert_eq!(hear(&mut peers, 1, active()), [Outcome::Answer, says(true)]);
+    assert_eq!(hear(&mut peers, 2, active()), [says(true)], "by the other link");
+}
+
 #[test]
 fn another_configuration_is_told_once_and_so_is_the_same_again() {
     let mut peers = peers();
