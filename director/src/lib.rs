@@ -22,6 +22,7 @@ pub mod status;
 pub mod table;
 pub mod targets;
 pub mod telemetry;
+mod telling;
 pub mod traffic;
 pub mod trial;
 pub mod verdicts;

@@ -1,9 +1,9 @@
 //! Probing: what is probed, and what is done when a verdict changes.
 
-use super::telling::Budget;
 use super::{Control, Scope};
 use crate::status::ProbeState;
 use crate::targets::{self, Role, Starts, VerdictMap};
+use crate::telling::Budget;
 use crate::verdicts::{Change, changes};
 use crate::words::some_of;
 use std::collections::BTreeSet;

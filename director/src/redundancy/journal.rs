@@ -3,9 +3,10 @@
 use super::notify::{self, Change, Notifier};
 use super::{Ask, Happened, News, Orders, Router, Told};
 use crate::status::{EventStatus, EventsStatus, LevelStatus};
+use crate::telling::{Budget, PERIOD};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use sync::vrrp::machine::{Event, Names, Plain, Role, Why};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -28,8 +29,13 @@ impl Journal {
     #[must_use]
     pub fn keep(told: Told, orders: watch::Receiver<Orders>, asks: mpsc::Sender<Ask>) -> (Self, Keeping) {
         let journal = Self::default();
-        let keeper =
-            Keeper { ring: journal.clone(), orders, notifier: notify::spawn(asks), role: Role::Initialize };
+        let keeper = Keeper {
+            ring: journal.clone(),
+            orders,
+            notifier: notify::spawn(asks),
+            role: Role::Initialize,
+            lines: Budget::new(MATTER),
+        };
         (journal, Keeping(tokio::spawn(keeper.run(told))))
     }
 
@@ -50,7 +56,6 @@ impl Journal {
     }
 
     fn write(&self, at: SystemTime, entry: Entry) {
-        log(&entry);
         self.ring().push(at, entry);
     }
 
@@ -108,23 +113,44 @@ struct Keeper {
     orders: watch::Receiver<Orders>,
     notifier: Notifier,
     role: Role,
+    /// Whoever is on the link must not fill the disk.
+    lines: Budget,
 }
+
+const MATTER: &str = "events of the virtual router: `director events` has them";
 
 impl Keeper {
     async fn run(mut self, mut told: Told) {
-        while let Some(Happened { at, what }) = told.next().await {
+        while let Some(Happened { at, what }) = self.next(&mut told).await {
             let router = self.orders.borrow().router.clone();
-            self.ring.write(at, entry(&what, names(router.as_deref())));
+            self.write(at, entry(&what, names(router.as_deref())));
             if let (News::Router(Event::Became(role, why)), Some(router)) = (what, router) {
                 self.notify(role, why, &router);
             }
             let lost = told.lost();
             if lost > 0 {
                 let text = format!("{lost} events were lost: more came than could be written");
-                self.ring.write(SystemTime::now(), Entry { level: LevelStatus::Warning, kind: "lost", text });
+                self.write(SystemTime::now(), Entry { level: LevelStatus::Warning, kind: "lost", text });
             }
         }
         self.notifier.finish().await;
+    }
+
+    async fn next(&mut self, told: &mut Told) -> Option<Happened> {
+        while self.lines.owes() {
+            if let Ok(next) = timeout(PERIOD, told.next()).await {
+                return next;
+            }
+            self.lines.catch_up(Instant::now());
+        }
+        told.next().await
+    }
+
+    fn write(&mut self, at: SystemTime, entry: Entry) {
+        if self.lines.take(Instant::now()) {
+            log(&entry);
+        }
+        self.ring.write(at, entry);
     }
 
     fn notify(&mut self, role: Role, why: Why, router: &Router) {

@@ -12,11 +12,12 @@ pub(super) fn write(f: &mut Formatter<'_>, status: &RedundancyStatus) -> fmt::Re
     let signed = if status.authenticated { "signed" } else { "not signed" };
     writeln!(
         f,
-        "  virtual router {}, priority {}, adverts every {}, {signed}, preempt {}",
+        "  virtual router {}, priority {}, adverts every {}, {signed}, preempt {}{}",
         status.vrid,
         priority(status),
         seconds(status.interval_seconds),
         printable(&status.preempt),
+        if status.real_time { "" } else { ", no real-time priority" },
     )?;
     for reason in &status.lowered_by {
         writeln!(f, "  lowered by {}", printable(reason))?;
@@ -189,6 +190,7 @@ configuration ";
             priority: 100,
             heard_seconds: 0.0312,
         });
+        status.real_time = false;
         (status.priority, status.lowered_by) = (1, vec!["eth2 has no carrier: not fit".into()]);
         (status.links[0].up, status.links[1].silent) = (false, true);
         let says = status.peers[0].says.as_mut().unwrap();
@@ -196,7 +198,7 @@ configuration ";
         let text = text(Some(status.clone()));
         for line in [
             "Backup for 2h 4m: the operator wants lb2 to be Active; lb2 is Active with priority 100, heard 0.031 s ago",
-            "  virtual router 51, priority 1 (of 150), adverts every 1.000 s, signed, preempt after-sync",
+            "  virtual router 51, priority 1 (of 150), adverts every 1.000 s, signed, preempt after-sync, no real-time priority",
             "  lowered by eth2 has no carrier: not fit",
             "! this director is not fit to be Active",
             "! this director was made to step down: it takes over when the Active goes, and not before",
