@@ -104,6 +104,33 @@ fn a_planned_failover_says_who_takes_over_and_how_long_it_took() {
 }
 
 #[test]
+fn events_are_followed_as_they_happen() {
+    lab::test(|| {
+        let (_lab, mut pair, _servers) = Lab::exchange()?.serve_pair(&configuration(""))?;
+        know_each_other(&pair)?;
+        let first = pair.one_active()?;
+        let host = pair[other(&first)].host().clone();
+        let (binary, socket) = (lab::director::binary()?, pair[other(&first)].socket());
+        let (binary, socket) = (binary.display().to_string(), socket.display().to_string());
+        let follow = ["timeout", "4", &binary, "--socket", &socket, "events", "--follow", "--last", "1"];
+        let followed = std::thread::scope(|scope| {
+            let followed = scope.spawn(|| host.output(follow, ""));
+            std::thread::sleep(Duration::from_secs(1));
+            pair[&first].kill()?;
+            followed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        let said = String::from_utf8_lossy(&followed.stdout);
+        let lines: Vec<&str> = said.lines().collect();
+        let [_last, silence, rest @ ..] = &lines[..] else { return Err(said.into()) };
+        assert!(silence.ends_with(" ! Active: no adverts on any link"), "{said}");
+        let gone = format!(" ! {first} says nothing any more");
+        assert!(rest.iter().any(|line| line.contains(&gone)) || rest.is_empty(), "{said}");
+        assert_eq!(followed.status.code(), Some(124), "it would have gone on: {followed:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn without_a_fit_peer_a_failover_takes_force() {
     lab::test(|| {
         let (_lab, mut pair, _servers) = Lab::exchange()?.serve_pair(&configuration(""))?;
