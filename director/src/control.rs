@@ -117,6 +117,8 @@ pub struct Control {
     foreign: Arc<Notify>,
     conntrack: Conntrack,
     addresses: AddressBook,
+    /// Interfaces for the virtual MAC address may not be those that are wanted.
+    virtuals_in_doubt: bool,
     settings: Settings,
     memory: Memory,
     counting: Counting,
@@ -189,6 +191,7 @@ impl Control {
             foreign: Arc::new(Notify::new()),
             conntrack: Conntrack::open()?,
             addresses: AddressBook::default(),
+            virtuals_in_doubt: true,
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
             counting: Counting::resume(remembered.traffic.1)?,

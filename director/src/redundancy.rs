@@ -28,6 +28,7 @@ mod router;
 mod teller;
 pub mod thread;
 pub mod tracking;
+pub mod virtual_mac;
 
 pub use teller::{Teller, Told};
 
@@ -65,6 +66,8 @@ pub struct Addresses {
     /// What may be taken off: everything that the director has put on, or is about to. Recorded in the state folder
     /// before it is ordered.
     pub ours: BTreeSet<Placed>,
+    /// Interfaces that are there for these addresses alone: they are up while the addresses are held, else down.
+    pub links: BTreeSet<String>,
 }
 
 /// This director's part in a virtual router.

@@ -6,6 +6,7 @@ mod node;
 mod probe;
 mod redundancy;
 mod service;
+mod virtual_mac;
 
 pub use mark::{Mark, ParseMarkError};
 pub use network::{Granularity, Network, ParseNetworkError};

@@ -2,10 +2,11 @@
 
 use super::memory::{Memory, OwnAddresses};
 use crate::kernel::address::{AddressError, Addresses, Interface};
+use crate::redundancy::virtual_mac::{self, Virtuals};
 use crate::redundancy::{AddressReport, Addresses as Ordered, Handle, Placed, Router};
 use crate::status::AddressStatus;
 use crate::words::some_of;
-use director_core::model::{Model, Node};
+use director_core::model::{Model, Node, Side};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,11 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// Addresses that this node has while it is Active, with their interface.
 pub(super) fn wanted(model: &Model, node: &Node) -> BTreeSet<Placed> {
-    let public = model.public_addresses().into_iter().map(|address| (address, node.public.interface.clone()));
-    let private = model.gateways.iter().map(|address| (*address, node.private.interface.clone()));
-    public.chain(private).collect()
+    let public = model.carrier(node, Side::Public);
+    let private = model.carrier(node, Side::Private);
+    let vips = model.public_addresses().into_iter().map(|address| (address, public.clone()));
+    let gateways = model.gateways.iter().map(|address| (*address, private.clone()));
+    vips.chain(gateways).collect()
 }
 
 /// What was ordered, and what of the reports was taken note of.
@@ -52,6 +55,7 @@ impl AddressBook {
     pub(super) async fn order(
         &mut self,
         wanted: BTreeSet<Placed>,
+        links: BTreeSet<String>,
         router: Option<&Arc<Router>>,
         thread: &mut Handle,
         memory: &mut Memory,
@@ -62,7 +66,7 @@ impl AddressBook {
         }
         let ours = self.ours(memory.addresses(), &wanted, &report, router.is_some());
         let unrecorded = memory.set_addresses(ours.clone()).err();
-        let addresses = Ordered { wanted, ours };
+        let addresses = Ordered { wanted, ours, links };
         let known = self.ordered.take().filter(|ordered| **ordered == addresses);
         let addresses = known.unwrap_or_else(|| Arc::new(addresses));
         self.ordered = Some(Arc::clone(&addresses));
@@ -140,7 +144,7 @@ pub(super) fn status(
     wanted.iter().map(show).collect()
 }
 
-/// Takes away what the director added, when nobody holds it any more; says what could not be removed.
+/// Takes away what the director added, interfaces too, when nobody holds it any more; says what could not be removed.
 pub(super) async fn remove_all(memory: &mut Memory) -> Vec<String> {
     let mut errors = Vec::new();
     let left = match remove(memory.addresses(), &mut errors).await {
@@ -148,6 +152,7 @@ pub(super) async fn remove_all(memory: &mut Memory) -> Vec<String> {
         Err(error) => return vec![error.to_string()],
     };
     errors.extend(memory.set_addresses(left).err().map(|error| error.to_string()));
+    errors.extend(virtual_mac::clear(&Virtuals::new()).await);
     errors
 }
 
@@ -195,7 +200,7 @@ mod tests {
     }
 
     fn ordered(wanted: &str) -> Arc<Ordered> {
-        Arc::new(Ordered { wanted: all(wanted), ours: BTreeSet::new() })
+        Arc::new(Ordered { wanted: all(wanted), ..Ordered::default() })
     }
 
     #[test]
@@ -235,12 +240,15 @@ mod tests {
         let mut thread = Handle { orders, lowered, asks, role, addresses };
         let mut book = AddressBook::default();
         let vip = all("192.168.1.35@lo");
-        let error = book.order(vip.clone(), None, &mut thread, &mut memory).await.unwrap_or_default();
+        let error = book
+            .order(vip.clone(), BTreeSet::new(), None, &mut thread, &mut memory)
+            .await
+            .unwrap_or_default();
         assert!(error.contains("addresses.json"), "{error}");
-        let expected = Ordered { wanted: vip.clone(), ours: vip.clone() };
+        let expected = Ordered { wanted: vip.clone(), ours: vip.clone(), links: BTreeSet::new() };
         assert_eq!(ordered.borrow().addresses.as_deref(), Some(&expected));
         fs::remove_dir(&in_the_way)?;
-        assert_eq!(book.order(vip.clone(), None, &mut thread, &mut memory).await, None);
+        assert_eq!(book.order(vip.clone(), BTreeSet::new(), None, &mut thread, &mut memory).await, None);
         assert_eq!(Memory::open(folder.path())?.0.addresses(), &vip);
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::telling::Telling;
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::Situation;
+use crate::redundancy::virtual_mac;
 use director_core::pool::{Offer, Offers, Pool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,6 +40,12 @@ impl Control {
         self.lapses = lapses.chain(self.pools.values().filter_map(Pool::next_change)).min();
         let ruleset = self.reconcile_ruleset();
         let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
+        let virtuals = virtual_mac::wanted(&self.configuration.model, &self.configuration.node);
+        // Before their settings, and before addresses are ordered onto them.
+        let doubt = std::mem::take(&mut self.virtuals_in_doubt) || virtual_mac::missing(&virtuals);
+        if doubt {
+            errors.extend(virtual_mac::make(&virtuals).await);
+        }
         let settings = self.settings.apply();
         self.note_repairs("setting", settings.repaired);
         errors.extend(settings.errors);
@@ -46,8 +53,13 @@ impl Control {
         if ruleset.is_ok() {
             let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
             let (router, thread) = (self.router.as_ref(), &mut self.thread);
-            errors.extend(self.addresses.order(wanted, router, thread, &mut self.memory).await);
+            let links = virtuals.keys().cloned().collect();
+            errors.extend(self.addresses.order(wanted, links, router, thread, &mut self.memory).await);
         }
+        if doubt && ruleset.is_ok() {
+            errors.extend(virtual_mac::clear(&virtuals).await);
+        }
+        self.virtuals_in_doubt = doubt && !errors.is_empty();
         let report = Arc::clone(&self.thread.addresses.borrow_and_update());
         let addresses = self.addresses.take(&report, &self.memory);
         self.note_repairs("address", addresses.repaired);

@@ -185,6 +185,7 @@ impl Control {
 
     fn put_in_force(&mut self, configuration: Configuration, registry: Arc<Registry>) {
         self.settings = Settings::new(&configuration.model, &configuration.node);
+        self.virtuals_in_doubt = true;
         self.router = configuration.router().map(Arc::new);
         self.configuration = configuration;
         self.registry = registry;

@@ -6,15 +6,17 @@ mod tests;
 
 use futures_util::{StreamExt, TryStreamExt};
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, CacheInfo};
+use netlink_packet_route::link::MacVlanMode;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use picture::{Change, Picture};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::{Handle, MulticastGroup};
+use rtnetlink::{Handle, LinkMacVlan, LinkUnspec, MulticastGroup};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
+use sync::Mac;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -118,6 +120,49 @@ pub enum AddressError {
     Renew {
         /// The address.
         address: IpAddr,
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The interface is not up, or not down.
+    #[error("cannot set interface {interface:?} {up}: {error}{}", hint(.error))]
+    Raise {
+        /// The interface.
+        interface: String,
+        /// `up` or `down`.
+        up: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// There is no interface for the virtual MAC address.
+    #[error("cannot add interface {interface:?} for the virtual MAC address: {error}{}", link_hint(.error))]
+    AddLink {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// There is nothing for it to be on top of.
+    #[error("cannot add interface {interface:?} for the virtual MAC address: there is no interface {base:?}")]
+    NoBase {
+        /// The interface.
+        interface: String,
+        /// What it is to be on top of.
+        base: String,
+    },
+    /// Somebody else's has its name.
+    #[error(
+        "cannot add interface {interface:?} for the virtual MAC address: there is one of that name that no director \
+         made; rename or remove it"
+    )]
+    Taken {
+        /// The interface.
+        interface: String,
+    },
+    /// The interface for the virtual MAC address stays.
+    #[error("cannot remove interface {interface:?}: {error}{}", hint(.error))]
+    RemoveLink {
         /// The interface.
         interface: String,
         /// What the kernel said.
@@ -262,6 +307,41 @@ impl Addresses {
         }
     }
 
+    /// Makes an interface administratively up, or down.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub async fn raise(&self, interface: &Interface<'_>, up: bool) -> Result<(), AddressError> {
+        let link = LinkUnspec::new_with_index(interface.index);
+        let link = if up { link.up() } else { link.down() };
+        let done = self.handle.link().set(link.build()).execute().await.map_err(words);
+        let interface = interface.name.to_owned();
+        done.map_err(|error| AddressError::Raise { interface, up: if up { "up" } else { "down" }, error })
+    }
+
+    /// Makes a macvlan with a MAC address of its own on top of another link. It is down, and hears nothing of others
+    /// on top of that link.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub async fn add_macvlan(&self, name: &str, base: u32, mac: Mac) -> Result<(), AddressError> {
+        let link = LinkMacVlan::new(name, base, MacVlanMode::Private).address(mac.to_vec()).build();
+        let done = self.handle.link().add(link).execute().await.map_err(words);
+        done.map_err(|error| AddressError::AddLink { interface: name.to_owned(), error })
+    }
+
+    /// Removes a link; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub async fn remove_link(&self, interface: &Interface<'_>) -> Result<(), AddressError> {
+        match self.handle.link().del(interface.index).execute().await.map_err(words) {
+            Ok(()) => Ok(()),
+            Err(error) if gone(&error) => Ok(()),
+            Err(error) => Err(AddressError::RemoveLink { interface: interface.name.to_owned(), error }),
+        }
+    }
+
     async fn place(
         &self,
         address: IpAddr,
@@ -343,5 +423,16 @@ fn hint(error: &io::Error) -> &'static str {
         Some(Errno::EPERM) => " (CAP_NET_ADMIN is needed)",
         Some(Errno::EACCES) => " (is IPv6 disabled there, by disable_ipv6?)",
         _ => "",
+    }
+}
+
+fn link_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EOPNOTSUPP) => " (has this kernel the module macvlan?)",
+        Some(Errno::EADDRINUSE) => {
+            " (another interface has this MAC address there: is another virtual router's vrid the same?)"
+        }
+        Some(Errno::EBUSY) => " (the interface below is part of a bridge or bond: name that in the file)",
+        _ => hint(error),
     }
 }

@@ -3,8 +3,8 @@
 //! Settings of conntrack exist once its module is loaded, which the ruleset sees to: apply them after it.
 
 use crate::status::SettingStatus;
-use director_core::model::{Model, Node};
-use std::collections::BTreeSet;
+use director_core::model::{Model, Node, Side};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,6 +49,7 @@ pub fn wanted(model: &Model, node: &Node) -> Vec<Setting> {
             settings.push(setting(&format!("net/ipv4/conf/{interface}/send_redirects"), 0));
         }
     }
+    settings.extend(of_virtual_mac(model, node));
     // Packets of connections that conntrack does not know must not pass as new ones, un-NATed.
     settings.push(conntrack("tcp_loose", 0));
     // Windows seen by the other director, or before a restart, are no reason to drop.
@@ -62,6 +63,39 @@ pub fn wanted(model: &Model, node: &Node) -> Vec<Setting> {
         settings.push(Setting { global: true, ..conntrack("max", max) });
     }
     settings
+}
+
+/// An address on an interface of its own is to be asked for there alone, and told of there alone.
+fn of_virtual_mac(model: &Model, node: &Node) -> Vec<Setting> {
+    let set = |family: &str, interface: &str, name: &str, wanted| Setting {
+        path: format!("net/{family}/conf/{interface}/{name}"),
+        wanted,
+        accept: Accept::Exact,
+        global: false,
+    };
+    let mut settings = BTreeMap::new();
+    for side in [Side::Public, Side::Private] {
+        let (base, carrier) = (&side.of(node).interface, &model.carrier(node, side));
+        if base == carrier {
+            continue;
+        }
+        let of_side = [
+            // Each answers for its own addresses, with its own MAC address.
+            set("ipv4", base, "arp_ignore", 1),
+            set("ipv4", carrier, "arp_ignore", 1),
+            // The answers of servers leave by the base, and have the VIP for a source, which it must not ask with.
+            set("ipv4", base, "arp_announce", 2),
+            // What comes in here is answered by the base; loose prevails over a strict setting for all.
+            set("ipv4", carrier, "rp_filter", 2),
+        ];
+        settings.extend(of_side.into_iter().map(|setting| (setting.path.clone(), setting)));
+        if uses_ipv6(model) {
+            // No address of its own, with which it would talk by itself.
+            let setting = set("ipv6", carrier, "addr_gen_mode", 1);
+            settings.insert(setting.path.clone(), setting);
+        }
+    }
+    settings.into_values().collect()
 }
 
 /// What [`Settings::apply`] did.

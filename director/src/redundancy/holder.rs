@@ -16,7 +16,7 @@ use crate::kernel::address::picture::{Change, Link, Picture};
 use crate::kernel::address::{AddressError, Addresses, Interface};
 use announcer::Announcer;
 use futures_util::StreamExt;
-use plan::{Goal, Step};
+use plan::{Goal, Step, Subject};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub struct Holder {
     placed: BTreeSet<Placed>,
     /// Addresses that somebody took off and that were put on again, and until when that is not done once more.
     rests: Agenda<Placed>,
-    errors: BTreeMap<Option<Placed>, String>,
+    errors: BTreeMap<Subject, String>,
     /// When what failed is tried again.
     again: Option<Time>,
     repaired: u64,
@@ -148,6 +148,9 @@ impl Holder {
         }
         self.plan();
         let steps = std::mem::take(&mut self.steps);
+        let lowered =
+            |step: &Step| if let Step::Raise(name, false) = step { Some(name.clone()) } else { None };
+        let lower: Vec<String> = steps.iter().filter_map(lowered).collect();
         let kernel = &self.kernel;
         let removals = steps.into_iter().filter_map(|step| {
             let Step::Remove(placed) = step else { return None };
@@ -162,7 +165,10 @@ impl Holder {
             if gone.is_ok() {
                 self.picture.put_off(placed.0, index);
             }
-            self.note(now, Some(placed), gone);
+            self.note(now, Subject::Address(placed), gone);
+        }
+        for name in lower {
+            self.raise(now, name, false).await;
         }
         (self.changed, self.news) = (true, true);
     }
@@ -184,6 +190,7 @@ impl Holder {
         }
         match self.steps.pop_front() {
             Some(Step::Remove(placed)) => self.remove(now, placed).await,
+            Some(Step::Raise(name, up)) => self.raise(now, name, up).await,
             Some(Step::Add(placed)) => self.add(now, placed).await,
             Some(Step::Renew(placed)) => self.renew(now, placed).await,
             None => {}
@@ -278,7 +285,7 @@ impl Holder {
             self.picture = picture;
             self.lost = false;
         });
-        self.note(now, None, looked);
+        self.note(now, Subject::Picture, looked);
         (self.changed, self.news) = (true, true);
     }
 
@@ -289,14 +296,25 @@ impl Holder {
         let Some(goal) = self.goal() else { return };
         let plan = goal.plan(&self.picture, |placed| self.renewals.at(placed).is_some());
         let before = self.errors.clone();
-        let tried: BTreeSet<&Placed> = plan.steps.iter().map(Step::placed).collect();
-        self.errors.retain(|placed, _| placed.as_ref().is_none_or(|placed| tried.contains(placed)));
-        self.errors.extend(plan.errors.into_iter().map(|(placed, error)| (Some(placed), error.to_string())));
+        let tried: BTreeSet<Subject> = plan.steps.iter().map(Step::subject).collect();
+        self.errors.retain(|subject, _| *subject == Subject::Picture || tried.contains(subject));
+        self.errors.extend(
+            plan.errors.into_iter().map(|(placed, error)| (Subject::Address(placed), error.to_string())),
+        );
         self.news |= self.errors != before;
         self.steps = plan.steps;
         if self.holding == Holding::Held {
             self.placed.extend(plan.in_place);
         }
+    }
+
+    async fn raise(&mut self, now: Time, name: String, up: bool) {
+        let Some(index) = self.picture.link(&name).map(|link| link.index) else { return };
+        let done = self.kernel.raise(&Interface { name: &name, index }, up).await;
+        if done.is_ok() {
+            self.picture.raise(index, up);
+        }
+        self.note(now, Subject::Link(name), done);
     }
 
     async fn remove(&mut self, now: Time, placed: Placed) {
@@ -308,7 +326,7 @@ impl Holder {
             self.renewals.remove(&placed);
             self.news = true;
         }
-        self.note(now, Some(placed), done);
+        self.note(now, Subject::Address(placed), done);
     }
 
     async fn add(&mut self, now: Time, placed: Placed) {
@@ -334,7 +352,7 @@ impl Holder {
             Ok(false) => self.lost = true,
             Err(_) => {}
         }
-        self.note(now, Some(placed), done.map(|_| ()));
+        self.note(now, Subject::Address(placed), done.map(|_| ()));
     }
 
     async fn renew(&mut self, now: Time, placed: Placed) {
@@ -345,7 +363,7 @@ impl Holder {
             self.picture.put(placed.0, index, lease.is_none());
             self.remember_lease(now, &placed);
         }
-        self.note(now, Some(placed), done);
+        self.note(now, Subject::Address(placed), done);
     }
 
     fn remember_lease(&mut self, now: Time, placed: &Placed) {
@@ -354,13 +372,13 @@ impl Holder {
         }
     }
 
-    fn note(&mut self, now: Time, placed: Option<Placed>, done: Result<(), AddressError>) {
+    fn note(&mut self, now: Time, subject: Subject, done: Result<(), AddressError>) {
         match done {
             Ok(()) => {
-                self.news |= self.errors.remove(&placed).is_some();
+                self.news |= self.errors.remove(&subject).is_some();
             }
             Err(error) => {
-                self.errors.insert(placed, error.to_string());
+                self.errors.insert(subject, error.to_string());
                 self.news = true;
                 self.again = self.again.or(Some(now + AGAIN));
             }

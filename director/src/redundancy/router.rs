@@ -92,7 +92,7 @@ impl View {
                     vrid: router.settings.vrid,
                     local,
                     peers: unicast.then_some(others),
-                    addresses: listed(addresses, &side.of(own).interface, local),
+                    addresses: listed(addresses, &router.settings.carrier(own, side), local),
                     interval: router.settings.interval,
                     checksum: router.settings.checksum,
                     accept: Accept::Either,

@@ -24,7 +24,7 @@ pub fn skeleton(layout: &Layout, model: &Model, node: &Node, registry: &Registry
     base_chain(&mut ruleset, "prerouting", (ChainKind::Nat, Hook::Prerouting, -100), prerouting);
     source::translation(&mut ruleset, layout, model, node);
     strays::refusal(&mut ruleset, model, node);
-    synproxy::skeleton(&mut ruleset, layout, node);
+    synproxy::skeleton(&mut ruleset, layout, model, node);
     chain(&mut ruleset, NO_SERVER, refusal("no server"));
     chain(&mut ruleset, CLOSED, refusal("closed port of a service"));
     chain(&mut ruleset, UNDECLARED, refusal("undeclared port of a VIP"));

@@ -3,10 +3,11 @@
 use super::layout::Layout;
 use super::names::{FULL_NAT, SOURCES};
 use super::parts::{base_chain, chain, commented, insert, output_interface};
-use crate::model::{Model, Node};
+use crate::model::{Model, Node, Side};
 use director_nft::ir::{
     ChainKind, Datum, Element, ElementData, Hook, Key, Match, Rule, Ruleset, Selector, Statement, Verdict,
 };
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The postrouting chain, if anything is configured that needs one: it costs every connection's first packet.
@@ -63,13 +64,16 @@ fn masquerade<'a>(model: &'a Model, node: &'a Node) -> impl Iterator<Item = Rule
     })
 }
 
-fn hairpin(model: &Model, node: &Node) -> Option<Rule> {
-    let private = &node.private.interface;
-    let statements = vec![
-        Statement::Match(Match::InputInterface { negate: false, name: private.clone() }),
-        output_interface(private),
-        Statement::Match(Match::CtStatusDnat),
-        Statement::Masquerade,
-    ];
-    model.outbound.hairpin.then(|| commented(statements, "hairpin: a real server calls a VIP"))
+fn hairpin<'a>(model: &Model, node: &'a Node) -> impl Iterator<Item = Rule> + use<'a> {
+    let entrances =
+        if model.outbound.hairpin { model.entrances(node, Side::Private) } else { BTreeSet::new() };
+    entrances.into_iter().map(|name| {
+        let statements = vec![
+            Statement::Match(Match::InputInterface { negate: false, name }),
+            output_interface(&node.private.interface),
+            Statement::Match(Match::CtStatusDnat),
+            Statement::Masquerade,
+        ];
+        commented(statements, "hairpin: a real server calls a VIP")
+    })
 }

@@ -5,7 +5,7 @@
 //! made only when configured.
 
 use super::parts::{base_chain, chain, commented, is_protocol, rule};
-use crate::model::{Model, Node, Protocol};
+use crate::model::{Model, Node, Protocol, Side};
 use director_nft::ir::{ChainKind, CtStates, Hook, Match, Reject, Ruleset, Statement, Verdict};
 
 /// Chain that refuses them.
@@ -16,14 +16,17 @@ pub(super) fn refusal(ruleset: &mut Ruleset, model: &Model, node: &Node) {
     if !model.outbound.reset_invalid {
         return;
     }
-    // One rule for packets of known connections: nearly all.
-    let stray = vec![
-        Statement::Match(Match::CtState(CtStates::INVALID)),
-        Statement::Match(Match::InputInterface { negate: false, name: node.private.interface.clone() }),
-        Statement::Verdict(Verdict::Goto(STRAYS.to_owned())),
-    ];
-    let stray = commented(stray, "a real server's packet of no connection");
-    base_chain(ruleset, "forward", (ChainKind::Filter, Hook::Forward, 0), vec![stray]);
+    // One comparison for packets of known connections: nearly all.
+    let stray = |name| {
+        let statements = vec![
+            Statement::Match(Match::CtState(CtStates::INVALID)),
+            Statement::Match(Match::InputInterface { negate: false, name }),
+            Statement::Verdict(Verdict::Goto(STRAYS.to_owned())),
+        ];
+        commented(statements, "a real server's packet of no connection")
+    };
+    let strays = model.entrances(node, Side::Private).into_iter().map(stray).collect();
+    base_chain(ruleset, "forward", (ChainKind::Filter, Hook::Forward, 0), strays);
     let refuse = [
         vec![is_protocol(Protocol::Tcp), Statement::Reject(Reject::TcpReset)],
         vec![Statement::Verdict(Verdict::Drop)],

@@ -28,11 +28,12 @@ use super::parts::{
     base_chain, chain, commented, datum, goto, insert, is_protocol, rule, saddr, set_meta_mark,
 };
 use super::service::vip_key;
-use crate::model::{Node, Protocol, Service};
+use crate::model::{Model, Node, Protocol, Service, Side};
 use director_nft::ir::{
     ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec, MarkTarget,
     Match, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Most handshakes of each family that are remembered. Beyond it, every packet may hold a cookie.
@@ -67,7 +68,7 @@ pub(super) fn memory(key: &[DataType]) -> MapSpec {
 }
 
 /// The chains that all protected services share.
-pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
+pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, model: &Model, node: &Node) {
     if layout.proxied() {
         let stay = commented(vec![proxy(false)], "for connections that began by it");
         chain(ruleset, TRANSLATION, vec![stay]);
@@ -78,10 +79,11 @@ pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, node: &Node) {
     }
     let (private, public) = (&node.private.interface, &node.public.interface);
     // With one interface for both, a real server is a client as any other.
-    let outside = Match::InputInterface { negate: true, name: private.clone() };
-    let outside = (private != public).then_some(Statement::Match(outside));
+    let inside = if private == public { BTreeSet::new() } else { model.entrances(node, Side::Private) };
+    let outside =
+        inside.into_iter().map(|name| Statement::Match(Match::InputInterface { negate: true, name }));
     let on = Statement::Verdict(Verdict::Accept);
-    let clients = commented(outside.into_iter().chain([on]).collect(), "to the SYN proxy");
+    let clients = commented(outside.chain([on]).collect(), "to the SYN proxy");
     chain(ruleset, CLIENTS, vec![clients]);
 
     let maps = || families.iter().flat_map(|names| shields(layout, names).map(move |map| (*names, map)));

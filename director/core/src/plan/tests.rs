@@ -9,6 +9,7 @@ mod schedulers;
 use super::*;
 use crate::availability::Health;
 use crate::config::load;
+use crate::model::Side;
 use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
 use crate::pool::{Demand, Observation, Pool};
 use crate::ports::PortStates;
@@ -274,6 +275,33 @@ fn the_way_out_and_the_hairpin_are_masqueraded_and_clients_are_not() {
     assert!(farm.send("10.0.1.1", "8.8.8.8", TCP, 25).masquerade);
     assert!(farm.send("10.0.1.1", "192.168.1.35", TCP, 25).masquerade);
     assert!(!farm.send("203.0.113.1", "192.168.1.35", TCP, 25).masquerade);
+}
+
+#[test]
+fn with_a_virtual_mac_address_servers_come_in_by_its_interface_too() {
+    let redundancy = "redundancy: {vrid: 51, virtual_mac: true}\n";
+    let mut farm = Farm::new(&format!("{FARM}{redundancy}"));
+    let (model, mut node) = (farm.model.clone(), farm.model.nodes["lb1"].clone());
+    let names = [Side::Public, Side::Private].map(|side| model.carrier(&node, side));
+    assert_eq!(names, ["vrrp51-pub", "vrrp51-prv"]);
+    for (input, expected) in [("eth1", true), ("vrrp51-prv", true), ("eth0", false), ("vrrp51-pub", false)] {
+        let packet = Packet {
+            input: input.into(),
+            output: "eth1".into(),
+            source: "10.0.1.1".parse().unwrap(),
+            destination: "192.168.1.35".parse().unwrap(),
+            protocol: TCP,
+            source_port: 40_000,
+            destination_port: 25,
+            mark: 0,
+        };
+        assert_eq!(farm.tracer.send(&packet, farm.now).masquerade, expected, "{input}");
+    }
+    node.private.interface = node.public.interface.clone();
+    assert_eq!(
+        [Side::Public, Side::Private].map(|side| model.carrier(&node, side)),
+        ["vrrp51-pub", "vrrp51-pub"]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{AddressError, host_prefix};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use sync::Mac;
@@ -21,6 +21,8 @@ pub struct Link {
     pub carrier: bool,
     /// Its address, where neighbours ask for addresses by ARP and neighbour discovery.
     pub mac: Option<Mac>,
+    /// It is a macvlan on top of the link of this number.
+    pub base: Option<u32>,
 }
 
 /// An address on an interface, one for each prefix length.
@@ -58,6 +60,13 @@ impl Change {
                 None
             }
         });
+        let kind = message.attributes.iter().find_map(|attribute| {
+            let LinkAttribute::LinkInfo(information) = attribute else { return None };
+            information.iter().find(|it| **it == LinkInfo::Kind(InfoKind::MacVlan))
+        });
+        let base = message.attributes.iter().find_map(|attribute| {
+            if let LinkAttribute::Link(index) = attribute { Some(*index) } else { None }
+        });
         let flags = message.header.flags;
         let asked = message.header.link_layer_type == LinkLayerType::Ether
             && !flags.intersects(LinkFlags::Loopback | LinkFlags::Noarp | LinkFlags::Pointopoint);
@@ -67,6 +76,7 @@ impl Change {
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::LowerUp),
             mac: mac.filter(|_| asked),
+            base: base.filter(|_| kind.is_some()),
         };
         of_links(message).then_some(Self::Link(link))
     }
@@ -147,6 +157,11 @@ impl Picture {
         self.links.get(self.indices.get(name)?)
     }
 
+    /// All interfaces.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
     /// There is an interface of this number.
     #[must_use]
     pub fn knows(&self, index: u32) -> bool {
@@ -189,6 +204,13 @@ impl Picture {
     /// The host address `address` is on the link of this number now: what the kernel confirmed, and will say once more.
     pub fn put(&mut self, address: IpAddr, index: u32, permanent: bool) {
         self.take(Change::Address(Entry { index, address, prefix: host_prefix(address) }, permanent));
+    }
+
+    /// The link of this number is administratively up, or down: what the kernel confirmed.
+    pub fn raise(&mut self, index: u32, up: bool) {
+        if let Some(link) = self.links.get_mut(&index) {
+            link.up = up;
+        }
     }
 
     /// The host address `address` is off the link of this number now.

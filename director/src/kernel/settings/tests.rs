@@ -88,6 +88,32 @@ fn values(values: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
+fn with_a_virtual_mac_address_each_interface_answers_for_its_own_addresses() {
+    let text = "version: 1\n\
+        nodes: {lb1: {public: {interface: eth0, addresses: [192.168.1.33/24]}, private: {interface: eth1.100, addresses: [10.0.1.33/24]}}}\n\
+        redundancy: {vrid: 51, virtual_mac: true}\n";
+    let redundancy = director_core::config::load(text, "farm").unwrap().redundancy;
+    let mut model = Model { redundancy, ..model() };
+    let of_virtual_mac: Vec<String> =
+        names(&model)[1..].iter().take_while(|it| !it.contains("netfilter")).cloned().collect();
+    assert_eq!(
+        of_virtual_mac,
+        [
+            "net.ipv4.conf.eth0.arp_announce=2",
+            "net.ipv4.conf.eth0.arp_ignore=1",
+            "net.ipv4.conf.eth1/100.arp_announce=2",
+            "net.ipv4.conf.eth1/100.arp_ignore=1",
+            "net.ipv4.conf.vrrp51-prv.arp_ignore=1",
+            "net.ipv4.conf.vrrp51-prv.rp_filter=2",
+            "net.ipv4.conf.vrrp51-pub.arp_ignore=1",
+            "net.ipv4.conf.vrrp51-pub.rp_filter=2",
+        ]
+    );
+    model.gateways = vec!["fd00::fe".parse().unwrap()];
+    assert!(names(&model).contains(&"net.ipv6.conf.vrrp51-prv.addr_gen_mode=1".to_owned()));
+}
+
+#[test]
 fn sets_what_differs_and_repairs_what_drifts() {
     let list = wanted(&model(), &node());
     let root = files(&list);

@@ -6,11 +6,22 @@ use crate::kernel::address::{AddressError, host_prefix};
 use crate::redundancy::{Addresses, Placed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// What an error is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    /// The kernel's answer to what there is.
+    Picture,
+    Link(String),
+    Address(Placed),
+}
+
 /// One netlink operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// The address is ours and is not to be here.
     Remove(Placed),
+    /// The interface is there for addresses that are held, and is down; false: that are not, and is up.
+    Raise(String, bool),
     /// The address is missing.
     Add(Placed),
     /// The address hasn't the lifetime that it is to have.
@@ -18,9 +29,13 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const fn placed(&self) -> &Placed {
+    /// What it is about.
+    pub(super) fn subject(&self) -> Subject {
         match self {
-            Self::Remove(placed) | Self::Add(placed) | Self::Renew(placed) => placed,
+            Self::Remove(placed) | Self::Add(placed) | Self::Renew(placed) => {
+                Subject::Address(placed.clone())
+            }
+            Self::Raise(name, _) => Subject::Link(name.clone()),
         }
     }
 }
@@ -53,7 +68,11 @@ impl Goal<'_> {
             return plan;
         }
         plan.steps = self.left(picture).into_iter().map(Step::Remove).collect();
-        let wanted = self.ordered.wanted.iter().filter(|_| self.holding == Holding::Held);
+        let held = self.holding == Holding::Held;
+        let raise =
+            self.ordered.links.iter().filter(|name| picture.link(name).is_some_and(|it| it.up != held));
+        plan.steps.extend(raise.map(|name| Step::Raise(name.clone(), held)));
+        let wanted = self.ordered.wanted.iter().filter(|_| held);
         for placed in wanted {
             let (address, interface) = placed;
             let present = picture.prefixes(*address, interface).next().is_some();
@@ -69,6 +88,10 @@ impl Goal<'_> {
                 }
                 None if !present => match picture.link_for(*address, interface) {
                     Ok(_) => plan.steps.push_back(Step::Add(placed.clone())),
+                    // It is raised before.
+                    Err(AddressError::InterfaceDown { .. }) if self.ordered.links.contains(interface) => {
+                        plan.steps.push_back(Step::Add(placed.clone()));
+                    }
                     Err(error) => {
                         plan.errors.insert(placed.clone(), error);
                     }

@@ -20,7 +20,7 @@ fn all(text: &str) -> BTreeSet<Placed> {
 }
 
 fn ordered(wanted: &str, ours: &str) -> Arc<Ordered> {
-    Arc::new(Ordered { wanted: all(wanted), ours: all(ours) })
+    Arc::new(Ordered { wanted: all(wanted), ours: all(ours), links: BTreeSet::new() })
 }
 
 fn ip(arguments: &str) -> Outcome {
@@ -32,6 +32,13 @@ fn ip(arguments: &str) -> Outcome {
 fn shown(address: &str) -> Result<String, Box<dyn Error>> {
     let output = Command::new("ip").args(["-o", "address", "show", "to", address]).output()?;
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What `ip` shows of an interface, flags among it.
+fn link(name: &str) -> Result<String, Box<dyn Error>> {
+    let output = Command::new("ip").args(["-o", "link", "show", "dev", name]).output()?;
+    let shown = String::from_utf8(output.stdout)?;
+    Ok(shown.split_once('>').ok_or("no flags")?.0.replace("LOWER_UP", ""))
 }
 
 /// A holder, driven as the thread drives it.
@@ -333,7 +340,10 @@ fn a_thousand_addresses_are_put_on_and_off() {
                     (IpAddr::from([10, 7, it.to_be_bytes()[0], it.to_be_bytes()[1]]), "public0".to_owned())
                 })
                 .collect();
-            it.order(Arc::new(Ordered { wanted: many.clone(), ours: many.clone() }), LEASE);
+            it.order(
+                Arc::new(Ordered { wanted: many.clone(), ours: many.clone(), links: BTreeSet::new() }),
+                LEASE,
+            );
             it.settle().await?;
             it.holder.hold(Holding::Held);
             it.settle().await?;
@@ -345,6 +355,42 @@ fn a_thousand_addresses_are_put_on_and_off() {
             it.settle().await?;
             assert!(it.report.present.is_disjoint(&many));
             Ok(())
+        })
+    });
+}
+
+#[test]
+fn an_interface_of_the_addresses_is_up_while_they_are_held() {
+    sandbox::test(|| {
+        driven(async |mut it: Driven| {
+            ip("link add link public0 name vrrp51-pub address 00:00:5e:00:01:33 type macvlan mode private")?;
+            let up = || link("vrrp51-pub").is_ok_and(|shown| shown.contains("UP"));
+            let vips = "192.168.1.35@vrrp51-pub fd00::35@vrrp51-pub";
+            let addresses =
+                Ordered { wanted: all(vips), ours: all(vips), links: ["vrrp51-pub".to_owned()].into() };
+            it.order(Arc::new(addresses), LEASE);
+            it.settle().await?;
+            assert!(!up());
+            it.holder.hold(Holding::Held);
+            it.settle().await?;
+            assert!(up() && it.report.present.is_superset(&all(vips)), "{:?}", it.report);
+            assert_eq!(it.report.errors, [""; 0]);
+            assert_eq!(it.holder.announced(), 2);
+            // Somebody sets it down.
+            ip("link set vrrp51-pub down")?;
+            it.until("up again", |it| up() && it.report.present.is_superset(&all(vips))).await?;
+            it.holder.release(it.now()).await;
+            assert!(!up() && shown("192.168.1.35")?.is_empty() && shown("fd00::35")?.is_empty());
+            // Somebody removes it while it is to be there.
+            it.holder.hold(Holding::Held);
+            it.settle().await?;
+            ip("link delete vrrp51-pub")?;
+            it.until("told", |it| it.report.errors.iter().any(|error| error.contains("vrrp51-pub"))).await?;
+            ip("link add link public0 name vrrp51-pub address 00:00:5e:00:01:33 type macvlan mode private")?;
+            it.until("there again", |it| {
+                it.report.present.is_superset(&all(vips)) && it.report.errors.is_empty()
+            })
+            .await
         })
     });
 }

@@ -35,7 +35,8 @@ impl<'a> Director<'a> {
         let wanted: BTreeSet<_> =
             [placed("192.168.1.35", "eth0")?, placed("fd00:1::35", "eth0")?, placed("10.0.1.254", "eth1")?]
                 .into();
-        let addresses = Some(Arc::new(Addresses { wanted: wanted.clone(), ours: wanted }));
+        let addresses =
+            Some(Arc::new(Addresses { wanted: wanted.clone(), ours: wanted, ..Addresses::default() }));
         let orders = Orders { addresses, router: Some(router) };
         thread.orders.send_replace(orders.clone());
         Ok(Self { host, thread, orders })
