@@ -129,7 +129,8 @@ impl Addresses {
 pub enum Checksum {
     /// RFC 9568, section 5.2.8: the message alone.
     Rfc9568,
-    /// RFC 5798, section 5.2.8: a pseudo-header too. keepalived up to 2.2 knows only this one.
+    /// RFC 5798, section 5.2.8: a pseudo-header too. keepalived up to 2.2.7 knows only this one, and later ones send it unless
+    /// `v3_checksum_as_v2` is set.
     Rfc5798,
 }
 
