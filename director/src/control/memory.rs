@@ -233,3 +233,27 @@ fn save_changed<T: PartialEq + Serialize + for<'de> Deserialize<'de> + Default>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn each_run_has_a_higher_number_even_if_the_clock_went_back() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let first = Memory::open(folder.path())?.0.begin()?.epoch;
+        let second = Memory::open(folder.path())?.0.begin()?.epoch;
+        assert!(second > first);
+        let ahead = Signatures { epoch: second + 3600 * 1_000_000_000, heard: Sequences::new() };
+        Store::open(folder.path(), "signatures.json")?.0.save(&ahead)?;
+        let (mut memory, _) = Memory::open(folder.path())?;
+        assert_eq!(memory.begin()?, Past { epoch: ahead.epoch + 1, heard: Sequences::new() });
+
+        let heard: Sequences = [("public".to_owned(), [([192, 168, 1, 34].into(), (7, 9))].into())].into();
+        memory.set_heard(heard.clone())?;
+        let past = Memory::open(folder.path())?.0.begin()?;
+        assert_eq!(past, Past { epoch: ahead.epoch + 2, heard });
+        Ok(())
+    }
+}

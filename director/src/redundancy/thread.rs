@@ -36,7 +36,7 @@ pub enum ThreadError {
 }
 
 /// What the thread goes on with after a restart.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Past {
     /// Higher than in any run before, and recorded: see [`sync::vrrp::authentication::Sequence::epoch`].
     pub epoch: u64,
@@ -242,10 +242,11 @@ impl Thread {
         let silent = self.hellos.expire(now);
         self.hear(now, silent).await;
         self.holder.due(now);
-        if self.again.is_some_and(|at| at <= now) {
+        if self.again.take_if(|at| *at <= now).is_some() {
             self.revive();
         }
-        self.again = (self.links.wanting() || self.hellos.wanting()).then(|| now + AGAIN);
+        let wanting = self.links.wanting() || self.hellos.wanting();
+        self.again = wanting.then(|| self.again.unwrap_or(now + AGAIN));
         self.tell_peers();
         self.hellos.speak(now);
     }
