@@ -49,6 +49,10 @@ impl Keepalived {
     pub fn start(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_path()).doing("opening a log")?;
         let file = |name: &str| self.directory.join(name);
+        for left in ["keepalived.pid", "vrrp.pid"] {
+            // One that was killed leaves them, and its orphan keeps its number as long as nobody asks how it ended.
+            let _ = fs::remove_file(file(left));
+        }
         let mut command = Command::new("keepalived");
         command.args(["--vrrp", "--dont-fork", "--log-console", "--log-detail", "--use-file"]);
         command.arg(file("keepalived.conf"));
