@@ -73,7 +73,7 @@ impl Program {
         Ok(Self { group: killed_by_drop, output, ended })
     }
 
-    /// Waits until it has ended. Cancel safe.
+    /// Waits until it has ended, which it tells once. Cancel safe.
     ///
     /// # Errors
     /// Nobody knows how it ended.

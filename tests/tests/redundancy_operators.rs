@@ -112,10 +112,10 @@ fn events_are_followed_as_they_happen() {
         let host = pair[other(&first)].host().clone();
         let (binary, socket) = (lab::director::binary()?, pair[other(&first)].socket());
         let (binary, socket) = (binary.display().to_string(), socket.display().to_string());
-        let follow = ["timeout", "4", &binary, "--socket", &socket, "events", "--follow", "--last", "1"];
+        let follow = ["timeout", "6", &binary, "--socket", &socket, "events", "--follow", "--last", "1"];
         let followed = std::thread::scope(|scope| {
             let followed = scope.spawn(|| host.output(follow, ""));
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_secs(2));
             pair[&first].kill()?;
             followed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;

@@ -114,6 +114,7 @@ impl Control {
             node: self.node_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: self.history.started.elapsed().as_secs(),
+            // Whoever asks for the status asks the thread too: see [`crate::command::Handle::status`].
             redundancy: None,
             redundancy_error: None,
             configuration: ConfigurationStatus {
