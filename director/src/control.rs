@@ -3,7 +3,7 @@
 //! ```text
 //! commands ─┐                       ┌─▶ ruleset   (dataplane)
 //! verdicts ─┤                       ├─▶ settings  (sysctl)
-//! drift ────┼─▶ Control::reconcile ─┼─▶ addresses (rtnetlink, announced by ARP and NA)
+//! drift ────┼─▶ Control::reconcile ─┼─▶ addresses (orders to the thread that holds them)
 //! timers ───┤                       ├─▶ connections of dead servers (conntrack)
 //! signals ──┘                       └─▶ what survives a restart (state files)
 //! ```

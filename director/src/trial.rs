@@ -47,7 +47,7 @@ pub struct Trial {
 pub struct Tried {
     /// The probe's name.
     pub probe: String,
-    /// Where it went, as `10.0.1.1:25`, or `10.0.1.1` if it needs no port.
+    /// Where it went, as `10.0.1.1:25`, or `10.0.1.1` if it needs no port; `-` for a program that goes nowhere.
     pub target: String,
     /// It passed.
     pub passed: bool,
@@ -166,6 +166,7 @@ impl Tried {
         Self {
             probe,
             target: match target.address.port() {
+                0 if target.address.ip().is_unspecified() => "-".to_owned(),
                 0 => target.address.ip().to_string(),
                 _ => target.address.to_string(),
             },

@@ -40,6 +40,8 @@ pub struct Hello {
     pub role: Role,
     /// Its priority now.
     pub priority: Priority,
+    /// What tracked targets take off it.
+    pub lowered: u8,
     /// It could serve.
     pub fit: bool,
     /// It holds the connections.

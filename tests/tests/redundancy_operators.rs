@@ -277,6 +277,26 @@ fn what_is_tracked_lowers_the_priority_or_makes_unfit() {
             assert!(events.contains(text), "{text}\n{events}");
         }
 
+        // What both have lost undoes no failover.
+        for director in pair.directors() {
+            director.host().run("ip link set eth2-peer down")?;
+            director.shows("its priority is lower", |status| {
+                status["priority"]
+                    .as_u64()
+                    .zip(status["configured_priority"].as_u64())
+                    .is_some_and(|(now, configured)| now + 20 == configured)
+            })?;
+        }
+        know_each_other(&pair)?;
+        lb1.cli(&["failover"])?;
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!((lb1.role()?, pair["lb2"].role()?), ("backup".to_owned(), "active".to_owned()));
+        know_each_other(&pair)?;
+        pair["lb2"].cli(&["failover"])?;
+        pair["lb2"].host().run("ip link set eth2-peer up")?;
+        host.run("ip link set eth2-peer up")?;
+        lb1.shows("it is as configured", |status| status["priority"] == 150)?;
+
         // What stays is not forgotten by a reload.
         host.run("ip link set eth2-peer down")?;
         lb1.shows("its priority is lower", |status| status["priority"] == 130)?;

@@ -1,4 +1,4 @@
-//! Asking the thread, which may hang: nobody waits longer than [`LIMIT`] for what takes it no time.
+//! Asking the thread, which may hang: nobody waits longer than a second for what takes it no time.
 
 use super::{Ask, FailoverError};
 use crate::command::CommandError;

@@ -130,6 +130,7 @@ impl Part {
             instance,
             role: status.role,
             priority: status.priority,
+            lowered: status.fitness.lowered(),
             fit: fit(&status),
             caught_up: holds_connections(&status),
             configuration: self.router.configuration.clone(),

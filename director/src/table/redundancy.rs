@@ -218,6 +218,17 @@ configuration ";
     }
 
     #[test]
+    fn a_backup_misses_no_addresses() {
+        let missing = "! address 192.168.1.35 is missing on eth0\n";
+        for (role, misses) in [(RoleStatus::Active, true), (RoleStatus::Backup, false)] {
+            let redundancy = Some(RedundancyStatus { role, ..sample::redundancy() });
+            let mut status = Status { redundancy, ..sample::status() };
+            status.addresses[0].present = false;
+            assert_eq!(Table(&status).to_string().contains(missing), misses, "{role:?}");
+        }
+    }
+
+    #[test]
     fn a_sole_director_shows_nothing_of_it() {
         let text = text(None);
         assert!(text.starts_with("director lb1, version 0.1.0, up 2h 5m\nconfiguration "), "{text}");

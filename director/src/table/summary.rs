@@ -1,7 +1,7 @@
 //! The lines about the director itself: what it runs, and what needs attention.
 
 use super::redundancy;
-use crate::status::{ReconcileStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus};
+use crate::status::{ReconcileStatus, RoleStatus, ServiceStatus, ServingStatus, Status, SynProtectionStatus};
 use crate::words::printable;
 use std::fmt::{self, Formatter};
 use std::time::Duration;
@@ -70,7 +70,9 @@ fn attention(status: &Status) -> Vec<String> {
             None => format!("setting {name} does not exist in this kernel, wanted is {wanted}"),
         }
     }));
-    lines.extend(status.addresses.iter().filter(|address| !address.present).map(|address| {
+    // A Backup has none.
+    let holds = status.redundancy.as_ref().is_none_or(|status| status.role == RoleStatus::Active);
+    lines.extend(status.addresses.iter().filter(|address| holds && !address.present).map(|address| {
         format!("address {} is missing on {}", address.address, printable(&address.interface))
     }));
     lines.extend(status.services.iter().filter_map(|service| {

@@ -1,8 +1,8 @@
 //! Hellos as bytes: an object in JSON.
 //!
 //! ```text
-//! {"hello":1,"node":"lb1","instance":1,"role":"active","priority":150,"fit":true,"caught_up":true,
-//!  "configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}
+//! {"hello":1,"node":"lb1","instance":1,"role":"active","priority":150,"lowered":0,"fit":true,
+//!  "caught_up":true,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}
 //! ```
 //!
 //! Text and not bytes in fixed places: there is one a second, so that its size costs nothing; whoever captures it can
@@ -26,6 +26,7 @@ impl Hello {
             instance: self.instance,
             role: self.role,
             priority: self.priority.get(),
+            lowered: self.lowered,
             fit: self.fit,
             caught_up: self.caught_up,
             configuration: self.configuration.clone(),
@@ -54,6 +55,7 @@ impl Hello {
             instance: wire.instance,
             role: wire.role,
             priority: Priority::new(wire.priority).ok_or(Discard::Field("priority"))?,
+            lowered: wire.lowered,
             fit: wire.fit,
             caught_up: wire.caught_up,
             configuration: text("configuration", wire.configuration, |byte| byte.is_ascii_hexdigit())?,
@@ -77,6 +79,7 @@ struct Wire {
     #[serde(with = "RoleWord")]
     role: Role,
     priority: u8,
+    lowered: u8,
     fit: bool,
     caught_up: bool,
     configuration: String,
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn is_readable_and_has_room_for_more() {
         let expected = concat!(
-            r#"{"hello":1,"node":"lb1","instance":7,"role":"backup","priority":150,"fit":true,"#,
+            r#"{"hello":1,"node":"lb1","instance":7,"role":"backup","priority":150,"lowered":0,"fit":true,"#,
             r#""caught_up":false,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}"#
         );
         assert_eq!(String::from_utf8(hello().encode()).unwrap(), expected);

@@ -137,6 +137,7 @@ impl Peers {
         out.extend(known.recognise(now, hello.instance));
         let peer = Peer {
             priority: hello.priority,
+            lowered: hello.lowered,
             fit: hello.fit && hello.role != Role::Initialize,
             caught_up: hello.caught_up,
         };

@@ -2,10 +2,10 @@
 
 use crate::configuration::Configuration;
 use crate::table::Columns;
-use crate::targets::{target_id, targets_of};
+use crate::targets::{Role, target, target_id, targets_of};
 use crate::trial::Tried;
 use crate::words::printable;
-use director_core::model::{Model, Node};
+use director_core::model::{Model, Node, Tracked};
 use futures_util::{StreamExt, stream};
 use health::Target;
 use health::probe::Resources;
@@ -25,13 +25,13 @@ pub(super) struct Targets(Vec<Row>);
 /// What came of one target.
 #[derive(Debug, Serialize)]
 struct Row {
-    /// Who is probed there, as `exchange/exchange1`.
+    /// Who is probed there, as `exchange/exchange1`; empty: `redundancy` tracks it.
     servers: Vec<String>,
     #[serde(flatten)]
     tried: Tried,
 }
 
-/// A target, and whom it is probed for.
+/// A target, and the servers that it is probed for.
 struct Wanted {
     probe: String,
     target: Target,
@@ -80,7 +80,20 @@ fn wanted(model: &Model, node: &Node) -> Vec<Wanted> {
             }
         }
     }
+    all.extend(tracked(model, node));
     all
+}
+
+/// What the virtual router tracks by probes.
+fn tracked(model: &Model, node: &Node) -> impl Iterator<Item = Wanted> {
+    let track = model.redundancy.iter().flat_map(|redundancy| &redundancy.track);
+    track.filter_map(|track| match &track.what {
+        Tracked::Interface(_) => None,
+        Tracked::Probe(probe, address) => {
+            let target = target(node, probe, *address, Role::Active, probe.policy.start);
+            Some(Wanted { probe: track.name.clone(), target, servers: Vec::new() })
+        }
+    })
 }
 
 impl Display for Text<'_> {
@@ -94,7 +107,7 @@ impl Display for Text<'_> {
             writeln!(f, "  {}", columns.line(row))?;
         }
         match (targets.all(), targets.failed()) {
-            (0, _) => writeln!(f, "{file}: no server is probed"),
+            (0, _) => writeln!(f, "{file}: nothing is probed"),
             (all, 0) => writeln!(f, "{file}: all of {all} targets pass"),
             (all, failed) => writeln!(f, "{file}: {failed} of {all} targets fail"),
         }
@@ -103,6 +116,7 @@ impl Display for Text<'_> {
 
 fn cells(Row { servers, tried }: &Row) -> [String; 5] {
     let users = match servers.as_slice() {
+        [] => "(tracked)".to_owned(),
         [first, _, rest @ ..] => format!("{first} and {} more", rest.len() + 1),
         all => all.concat(),
     };
@@ -137,13 +151,14 @@ mod tests {
         let targets = Targets(vec![
             row(&["exchange/exchange1", "smtp/exchange1", "pop/exchange1"], None),
             row(&["exchange/exchange2"], Some("connection refused\u{1b}")),
+            row(&[], None),
         ]);
         let text = |all| Text { targets: &targets, file: "d.yaml", all }.to_string();
         assert_eq!(
             text(false),
             "  Probe  Target       Servers             Result   Reason
   mail   10.0.1.1:25  exchange/exchange2  refused  connection refused\\u{1b}
-d.yaml: 1 of 2 targets fail
+d.yaml: 1 of 3 targets fail
 "
         );
         assert_eq!(
@@ -151,20 +166,27 @@ d.yaml: 1 of 2 targets fail
             "  Probe  Target       Servers                        Result   Reason
   mail   10.0.1.1:25  exchange/exchange1 and 2 more  passed
   mail   10.0.1.1:25  exchange/exchange2             refused  connection refused\\u{1b}
-d.yaml: 1 of 2 targets fail
+  mail   10.0.1.1:25  (tracked)                      passed
+d.yaml: 1 of 3 targets fail
 "
         );
         let none = Targets(Vec::new());
         let text = Text { targets: &none, file: "d.yaml", all: false }.to_string();
-        assert_eq!(text, "d.yaml: no server is probed\n");
+        assert_eq!(text, "d.yaml: nothing is probed\n");
     }
 
     #[test]
     fn every_target_is_wanted_once() {
         let text = include_str!("../../../../deploy/examples/exchange.yaml");
-        let model = director_core::config::load(text, "exchange.yaml").unwrap();
+        let track = "track: [eth2, {ping: 192.168.1.1}, {script: [/bin/true]}]";
+        let text = text.replace("vrid: 51", &format!("{track}\n  vrid: 51"));
+        let model = director_core::config::load(&text, "exchange.yaml").unwrap();
         let wanted = wanted(&model, &model.nodes["lb1"]);
-        let users: Vec<_> = wanted.iter().map(|it| it.servers.join(" ")).collect();
-        assert_eq!(users, ["exchange/exchange1", "exchange/exchange2"]);
+        let users: Vec<_> =
+            wanted.iter().map(|it| format!("{} {}", it.probe, it.servers.join(" "))).collect();
+        assert_eq!(
+            users,
+            ["rdp exchange/exchange1", "rdp exchange/exchange2", "ping 192.168.1.1 ", "script true "]
+        );
     }
 }

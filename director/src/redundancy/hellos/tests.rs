@@ -35,6 +35,7 @@ fn hello(node: &str) -> Hello {
         instance: 1,
         role: Role::Backup,
         priority: Priority::DEFAULT,
+        lowered: 0,
         fit: true,
         caught_up: true,
         configuration: "0123456789abcdef".into(),
@@ -108,7 +109,7 @@ fn directors_hear_each_other_by_either_family_signed_or_not() {
                 lb1.hellos.speak(at(1));
                 let said = lb2.receive(at(1)).await?;
                 let first: IpAddr = addresses[0].split('/').next().unwrap_or_default().parse()?;
-                let peer = Peer { priority: Priority::DEFAULT, fit: true, caught_up: true };
+                let peer = Peer { priority: Priority::DEFAULT, lowered: 0, fit: true, caught_up: true };
                 assert_eq!(said, [(first, Some(peer))]);
                 assert_eq!(lb2.news(), ["PeerHeard { node: \"lb1\" }"]);
                 let [status] = &lb2.hellos.status(at(2))[..] else { return Err("one peer".into()) };

@@ -15,6 +15,7 @@ pub(in crate::hello) fn hello() -> Hello {
         instance: 7,
         role: Role::Backup,
         priority: Priority::new(150).unwrap(),
+        lowered: 0,
         fit: true,
         caught_up: false,
         configuration: "0123456789abcdef".into(),
@@ -29,6 +30,7 @@ prop_compose! {
         instance: u64,
         role in prop::sample::select(vec![Role::Initialize, Role::Backup, Role::Active]),
         priority in 1_u8..,
+        lowered: u8,
         fit: bool,
         caught_up: bool,
         configuration in "[0-9a-f]{1,64}",
@@ -37,7 +39,7 @@ prop_compose! {
     ) -> Hello {
         let priority = Priority::new(priority).unwrap();
         let interval = Interval::from_centiseconds(centiseconds).unwrap();
-        Hello { node, instance, role, priority, fit, caught_up, configuration, version, interval }
+        Hello { node, instance, role, priority, lowered, fit, caught_up, configuration, version, interval }
     }
 }
 

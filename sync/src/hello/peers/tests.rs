@@ -24,7 +24,7 @@ fn hear(peers: &mut Peers, millis: u64, hello: Hello) -> Vec<Outcome> {
 }
 
 fn says(fit: bool) -> Outcome {
-    let peer = Peer { priority: Priority::new(150).unwrap(), fit, caught_up: false };
+    let peer = Peer { priority: Priority::new(150).unwrap(), lowered: 0, fit, caught_up: false };
     Outcome::Peer(ip(LB1), Some(peer))
 }
 
@@ -145,6 +145,7 @@ proptest! {
             let hello = Hello { node: lb1(), ..hello };
             let expected = Peer {
                 priority: hello.priority,
+                lowered: hello.lowered,
                 fit: hello.fit && hello.role != Role::Initialize,
                 caught_up: hello.caught_up,
             };

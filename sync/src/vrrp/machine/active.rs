@@ -62,7 +62,10 @@ impl Machine {
             return;
         }
         let after_sync = self.settings.preempt == Preempt::AfterSync;
-        let better = |peer: &Peer| self.unfit() || peer.priority > own && (peer.caught_up || !after_sync);
+        let lowered = self.fitness.lowered();
+        // What ails both is no reason: it would come back as soon as the other one looks at itself.
+        let ahead = |peer: &Peer| peer.priority > own && peer.lowered < lowered;
+        let better = |peer: &Peer| self.unfit() || ahead(peer) && (peer.caught_up || !after_sync);
         if let Some(to) = self.best(better) {
             self.yield_to(now, Some(to), Why::Yielded { to: Some(to) }, out);
         } else if self.unfit() && self.peers.is_empty() && !self.alone {

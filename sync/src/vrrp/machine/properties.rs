@@ -43,8 +43,10 @@ prop_compose! {
 
 fn input() -> impl Strategy<Value = Input> {
     let someone = || any::<u8>().prop_map(address);
-    let peer = (1_u8..=255, any::<bool>(), any::<bool>()).prop_map(|(priority, fit, caught_up)| Peer {
+    let peer = (1_u8..=255, any::<u8>(), any::<bool>(), any::<bool>());
+    let peer = peer.prop_map(|(priority, lowered, fit, caught_up)| Peer {
         priority: Priority::new(priority).unwrap(),
+        lowered,
         fit,
         caught_up,
     });

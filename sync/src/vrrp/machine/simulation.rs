@@ -270,7 +270,8 @@ impl World {
     fn exchange(&mut self, at: usize, other: usize) {
         let there = self.nodes[other].running && !self.nodes[other].paused;
         let peer = &self.nodes[other].machine;
-        let peer = Peer { priority: peer.priority(), fit: !peer.unfit(), caught_up: peer.caught_up };
+        let (priority, lowered) = (peer.priority(), peer.fitness.lowered());
+        let peer = Peer { priority, lowered, fit: !peer.unfit(), caught_up: peer.caught_up };
         self.tell(at, Input::Peer(address(other), there.then_some(peer)));
     }
 

@@ -79,11 +79,24 @@ pub enum Fitness {
     Unfit,
 }
 
+impl Fitness {
+    /// What it takes off the priority of a director that is fit.
+    #[must_use]
+    pub const fn lowered(self) -> u8 {
+        match self {
+            Self::Lowered(amount) => amount,
+            Self::Fit | Self::Unfit => 0,
+        }
+    }
+}
+
 /// What is known of a peer by other means than adverts, since Backups don't send any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its priority as it is now.
     pub priority: Priority,
+    /// What tracked targets take off it: see [`Fitness::Lowered`].
+    pub lowered: u8,
     /// It could serve.
     pub fit: bool,
     /// It holds the connections.

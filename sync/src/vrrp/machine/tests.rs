@@ -45,7 +45,7 @@ fn advert(priority: u8) -> Output {
 }
 
 fn good(priority: u8) -> Option<Peer> {
-    Some(Peer { priority: Priority::new(priority).unwrap(), fit: true, caught_up: true })
+    Some(Peer { priority: Priority::new(priority).unwrap(), lowered: 0, fit: true, caught_up: true })
 }
 
 fn step_down(to: Option<IpAddr>, force: bool) -> Input {
@@ -391,6 +391,8 @@ fn a_lowered_active_yields_to_a_better_peer_alone() {
     assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), unsynced))), []);
     let unfit = good(254).map(|peer| Peer { fit: false, ..peer });
     assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), unfit))), []);
+    let no_better_off = good(254).map(|peer| Peer { lowered: 30, ..peer });
+    assert_eq!(done(machine.handle(at(11_000), Input::Peer(peer(34), no_better_off))), []);
     let out = machine.handle(at(11_000), Input::Peer(peer(34), good(71)));
     assert_eq!(told(&out), [Event::Became(Role::Backup, Why::Yielded { to: Some(peer(34)) })]);
     assert_eq!(done(out), [Release, Output::Advertise { priority: 0, successor: Some(peer(34)) }]);
@@ -436,6 +438,30 @@ fn an_operator_moves_it_to_a_fit_peer_where_it_stays() {
     let due = machine.deadline().unwrap();
     assert_eq!(done(machine.handle(due, Input::Timer)), [advert(100), Acquire, Announce], "the other died");
     assert!(!machine.status().stood_down);
+}
+
+/// Both have lost the same host: the one that the operator wants is Active, though its priority is lower.
+#[test]
+fn what_ails_both_does_not_undo_what_an_operator_wants() {
+    let ailing = good(130).map(|peer| Peer { lowered: 20, ..peer });
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_100), Input::Fitness(Fitness::Lowered(20))));
+    drop(machine.handle(at(10_100), Input::Peer(peer(34), ailing)));
+    let left = Heard {
+        link: Link(0),
+        from: peer(34),
+        priority: 0,
+        interval: Interval::DEFAULT,
+        successor: Some(peer(35)),
+    };
+    assert_eq!(done(machine.handle(at(10_200), Input::Advert(left))), [advert(80), Acquire, Announce]);
+    assert_eq!(done(machine.handle(at(10_300), Input::Peer(peer(34), ailing))), []);
+    let out = machine.handle(at(10_400), Input::Peer(peer(34), good(150)));
+    assert_eq!(
+        told(&out),
+        [Event::Became(Role::Backup, Why::Yielded { to: Some(peer(34)) })],
+        "it is well again"
+    );
 }
 
 #[test]
