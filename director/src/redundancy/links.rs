@@ -84,6 +84,11 @@ impl Links {
         }
     }
 
+    /// Adverts can be sent and heard there, as far as the director knows.
+    pub(super) fn is_open(&self, side: Side) -> bool {
+        self.lines.get(&side).is_some_and(|line| line.open && line.sockets.is_some())
+    }
+
     /// A link has no sockets.
     pub(super) fn wanting(&self) -> bool {
         self.lines.values().any(|line| line.open && line.sockets.is_none())

@@ -1,7 +1,7 @@
 //! A director's part in its virtual router: the state machine, and what is around it that touches nothing.
 
 use super::names::node_of;
-use super::router::View;
+use super::router::{Path, View};
 use super::{FailoverError, Lowered, Router};
 use crate::status::{ActiveStatus, RedundancyStatus};
 use director_core::config::closest;
@@ -93,11 +93,11 @@ impl Part {
         Input::Fitness(fitness)
     }
 
-    /// Links that came or went, with `up` for what interfaces are now.
-    pub(super) fn links(&mut self, up: impl Fn(&str) -> bool) -> Vec<Input> {
+    /// Links that came or went; `up` knows what they are now.
+    pub(super) fn links(&mut self, up: impl Fn(&Path) -> bool) -> Vec<Input> {
         let mut changed = Vec::new();
         for path in &self.view.paths {
-            let now = up(&path.interface);
+            let now = up(path);
             if self.up.insert(path.link, now) != Some(now) {
                 changed.push(Input::Link(path.link, now));
             }

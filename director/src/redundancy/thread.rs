@@ -261,7 +261,8 @@ impl Thread {
     async fn watch_links(&mut self) {
         let State::Shared(part) = &mut self.state else { return };
         let up = |interface: &str| self.holder.link(interface).is_some_and(|it| it.up && it.carrier);
-        let changed = part.links(up);
+        // Where nothing can be heard, silence means nothing.
+        let changed = part.links(|path| up(&path.interface) && self.links.is_open(path.side));
         // Above all before they are asked for a last word.
         self.links.watch(up);
         self.hellos.watch(up);

@@ -339,3 +339,24 @@ fn the_last_director_keeps_its_addresses_over_a_restart() {
         Ok(())
     });
 }
+
+#[test]
+fn who_can_not_hear_does_not_take_silence_for_an_absence() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let host = &lab.directors()[0];
+        for (interface, address) in [("eth0", "192.168.1.33/24"), ("eth1", "10.0.1.33/24")] {
+            host.run(&format!("ip address del {address} dev {interface}"))?;
+        }
+        let lb1 = Director::start(host, &router(|_| ()), 1)?;
+        eventually(LIMIT, "it takes part", || lb1.role() == Role::Backup)?;
+        std::thread::sleep(Duration::from_secs(1));
+        lb1.is(Role::Backup)?;
+        assert!(!lb1.status().fit);
+        host.run("ip address add 10.0.1.33/24 dev eth1")?;
+        lb1.is(Role::Active)?;
+        host.run("ip address add 192.168.1.33/24 dev eth0")?;
+        eventually(LIMIT, "it is fit", || lb1.status().fit)?;
+        Ok(())
+    });
+}
