@@ -46,8 +46,8 @@ pub struct Outlet<'a> {
 
 /// Sends announcements, and receives nothing: it costs passing packets nothing, and sending waits for nothing.
 ///
-/// It is one packet socket of no protocol, which no packet is handed to. It stays open: the kernel takes 10 ms and
-/// more to close one that sees packets, and every frame names its interface anyway.
+/// It is one packet socket of no protocol, which no packet is handed to. It stays open, as the kernel takes some 10 ms
+/// to close one; every frame names its interface anyway.
 pub struct Sockets {
     socket: OwnedFd,
     senders: BTreeMap<u32, Box<dyn DataLinkSender>>,
