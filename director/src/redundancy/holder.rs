@@ -84,6 +84,10 @@ pub struct Holder {
     announcer: Announcer,
     /// Something in the report is new.
     news: bool,
+    /// What is none of our business has changed on this machine.
+    gossip: bool,
+    /// When that is told.
+    tell: Option<Time>,
 }
 
 impl Holder {
@@ -110,6 +114,8 @@ impl Holder {
             repaired: 0,
             announcer: Announcer::open(Terms::ALONE.announcements).map_err(AddressError::Raw)?,
             news: false,
+            gossip: false,
+            tell: None,
         })
     }
 
@@ -201,9 +207,12 @@ impl Holder {
     pub async fn changed(&mut self) {
         for change in self.kernel.changes().await {
             self.lost |= change == Change::Lost;
+            let concerned = self.concerned(&change);
             // What it does itself is known, and changes nothing.
             if self.picture.take(change) {
-                (self.changed, self.news) = (true, true);
+                self.changed |= concerned;
+                self.news |= concerned;
+                self.gossip |= !concerned;
             }
         }
     }
@@ -222,8 +231,8 @@ impl Holder {
     /// When [`Self::due`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let deadlines =
-            [self.renewals.deadline(), self.rests.deadline(), self.announcer.deadline(), self.again];
+        let (renewals, rests) = (self.renewals.deadline(), self.rests.deadline());
+        let deadlines = [renewals, rests, self.announcer.deadline(), self.again, self.tell];
         deadlines.into_iter().flatten().min()
     }
 
@@ -235,6 +244,13 @@ impl Holder {
         }
         while self.rests.due(now).is_some() {
             self.changed = true;
+        }
+        if std::mem::take(&mut self.gossip) {
+            self.tell = self.tell.or(Some(now + GOSSIP));
+        }
+        if self.tell.is_some_and(|at| at <= now) {
+            self.tell = None;
+            self.news = true;
         }
         if self.again.is_some_and(|at| at <= now) {
             self.again = None;
@@ -277,6 +293,28 @@ impl Holder {
     fn goal(&self) -> Option<Goal<'_>> {
         let ordered = self.ordered.as_deref()?;
         Some(Goal { ordered, holding: self.holding, lease: self.terms.lease.is_some() })
+    }
+
+    /// True if it is about an address or interface of the orders: a machine may have thousands of others, which come
+    /// and go.
+    fn concerned(&self, change: &Change) -> bool {
+        let Some(ordered) = &self.ordered else { return true };
+        let interface = |name: &str| {
+            ordered.links.contains(name)
+                || ordered.wanted.iter().chain(&ordered.ours).any(|(_, on)| on == name)
+        };
+        match change {
+            Change::Lost => true,
+            // It may have had another name.
+            Change::Link(link) => {
+                interface(&link.name) || self.picture.name(link.index).is_some_and(interface)
+            }
+            Change::LinkGone(index) => self.picture.name(*index).is_none_or(interface),
+            Change::Address(entry, _) | Change::AddressGone(entry) => {
+                let placed = self.picture.name(entry.index()).map(|name| (entry.address(), name.to_owned()));
+                placed.is_none_or(|it| ordered.wanted.contains(&it) || ordered.ours.contains(&it))
+            }
+        }
     }
 
     /// Takes the picture anew.
@@ -386,6 +424,8 @@ impl Holder {
     }
 }
 
+/// How soon it is told what concerns nobody now.
+const GOSSIP: Duration = Duration::from_millis(500);
 /// How soon what failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often an address is put on again at most, against somebody who takes it off each time: `ip address flush` does

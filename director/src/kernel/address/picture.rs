@@ -33,6 +33,20 @@ pub struct Entry {
     prefix: u8,
 }
 
+impl Entry {
+    /// The number of the link.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 /// Something that the kernel said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -155,6 +169,12 @@ impl Picture {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.get(self.indices.get(name)?)
+    }
+
+    /// The name of the interface of this number.
+    #[must_use]
+    pub fn name(&self, index: u32) -> Option<&str> {
+        self.links.get(&index).map(|link| link.name.as_str())
     }
 
     /// All interfaces.

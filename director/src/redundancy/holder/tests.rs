@@ -209,6 +209,27 @@ fn who_takes_an_address_off_again_and_again_is_not_raced() {
 }
 
 #[test]
+fn what_others_do_with_other_addresses_is_no_work() {
+    sandbox::test(|| {
+        driven(async |mut it: Driven| {
+            it.order(ordered(VIPS, VIPS), Terms::ALONE);
+            it.holder.hold(Holding::Held);
+            it.settle().await?;
+            let before = it.steps;
+            for number in 1..100 {
+                ip(&format!("address add 10.9.0.{number}/32 dev public0"))?;
+                it.run(Duration::from_millis(1)).await;
+            }
+            ip("link set peer1 up")?;
+            let last = at("10.9.0.99@public0");
+            it.until("told", |it| it.report.present.contains(&last)).await?;
+            assert_eq!(it.steps, before);
+            Ok(())
+        })
+    });
+}
+
+#[test]
 fn leases_are_renewed_and_end_with_the_holder() {
     sandbox::test(|| {
         driven(async |mut it: Driven| {
