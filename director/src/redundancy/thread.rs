@@ -57,10 +57,7 @@ pub async fn spawn(alone: bool, past: Past, teller: Teller) -> Result<Handle, Th
     let (started, outcome) = oneshot::channel();
     let run = move || {
         // Before anything else runs here: its children would inherit what it is allowed.
-        let real_time = priority::raise().inspect_err(|error| {
-            let text = format!("no real-time priority: {error}; load on this machine may delay adverts");
-            teller.tell(News::Trouble { text });
-        });
+        let real_time = priority::raise();
         let inputs = Inputs { ordered, fitness, asked };
         let outputs = Outputs { roles, reports, teller };
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -68,7 +65,7 @@ pub async fn spawn(alone: bool, past: Past, teller: Teller) -> Result<Handle, Th
             Err(error) => return drop(started.send(Err(ThreadError::Start(error)))),
         };
         runtime.block_on(async {
-            match Thread::open(past, inputs, outputs, real_time.is_ok()) {
+            match Thread::open(past, inputs, outputs, real_time) {
                 Ok(thread) => {
                     if started.send(Ok(())).is_ok() {
                         thread.run().await;
@@ -103,7 +100,7 @@ struct Thread {
     links: Links,
     hellos: Hellos,
     epoch: u64,
-    real_time: bool,
+    real_time: io::Result<()>,
     state: State,
     /// Sockets have more than was taken.
     more: bool,
@@ -133,7 +130,12 @@ enum Wake {
 }
 
 impl Thread {
-    fn open(past: Past, inputs: Inputs, outputs: Outputs, real_time: bool) -> Result<Self, ThreadError> {
+    fn open(
+        past: Past,
+        inputs: Inputs,
+        outputs: Outputs,
+        real_time: io::Result<()>,
+    ) -> Result<Self, ThreadError> {
         let Past { epoch, heard } = past;
         Ok(Self {
             alarm: Alarm::new()?,
@@ -308,6 +310,10 @@ impl Thread {
                 self.feed(now, input).await;
             }
         } else {
+            if let Err(error) = &self.real_time {
+                let text = format!("no real-time priority: {error}; load on this machine may delay adverts");
+                self.outputs.teller.tell(News::Trouble { text });
+            }
             self.holder.hold(Holding::AsFound);
             self.state = State::Shared(Box::new(Part::new(router, view, now)));
             self.take_fitness().await;
@@ -397,7 +403,7 @@ impl Thread {
             *discards.entry(kind.to_owned()).or_default() += count;
         }
         Some(RedundancyStatus {
-            real_time: self.real_time,
+            real_time: self.real_time.is_ok(),
             links: self.links.status(now, &down, &silent),
             peers: self.hellos.status(now),
             discards,
