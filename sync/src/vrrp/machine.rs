@@ -91,6 +91,8 @@ pub struct Machine {
     answers: u8,
     /// Active: nobody took over when it yielded.
     alone: bool,
+    /// Active: it took over from one that works.
+    preempted: bool,
     dual: Dual,
 }
 
@@ -115,6 +117,7 @@ impl Machine {
             sent: now,
             answers: 0,
             alone: false,
+            preempted: false,
             dual: Dual::default(),
         }
     }

@@ -27,9 +27,6 @@ impl Machine {
             self.answer(now, out);
             return;
         };
-        if self.dual.heard(now) {
-            out.push(Output::Note(Event::DualActive { from: heard.from, priority }));
-        }
         if (priority, heard.from) > (self.priority(), self.settings.address) {
             let leader = Leader { from: heard.from, priority, interval: heard.interval, heard: now };
             let wait = down(self.priority(), heard.interval);
@@ -37,7 +34,14 @@ impl Machine {
             let last = Output::Advertise { priority: self.priority().get(), successor: None };
             out.extend([Output::Release, last]);
             self.back_up(now, wait, Some(leader), Why::Outranked { by: heard.from, priority }, out);
-        } else if self.answer(now, out) {
+            return;
+        }
+        // Whoever it took over from may say a last word; more, and both are Active.
+        let last_word = self.preempted && now.since(self.since) < heard.interval.duration();
+        if !last_word && self.dual.heard(now) {
+            out.push(Output::Note(Event::DualActive { from: heard.from, priority }));
+        }
+        if self.answer(now, out) {
             out.push(Output::Announce);
         }
     }

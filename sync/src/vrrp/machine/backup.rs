@@ -114,6 +114,7 @@ impl Machine {
         self.advert(now, out);
         out.extend([Output::Acquire, Output::Announce]);
         self.alone = self.unfit();
+        self.preempted = self.outranks_since.is_some();
         self.stood_down = false;
         self.enter(now, Role::Active, Some(now + self.settings.interval.duration()), why, out);
     }

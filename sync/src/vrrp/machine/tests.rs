@@ -494,6 +494,28 @@ fn an_operator_is_told_why_not() {
 }
 
 #[test]
+fn the_last_word_of_whom_it_preempts_is_no_second_active() {
+    let preempts = Settings { preempt: Preempt::Always, ..settings() };
+    let mut machine = machine_of(preempts, Role::Backup);
+    drop(machine.handle(at(10_000), heard(34, 50)));
+    let begin = machine.deadline().unwrap();
+    drop(machine.handle(begin, Input::Timer));
+    assert_eq!(machine.role(), Role::Active);
+    let dual = |output: &Output| matches!(output, Output::Note(Event::DualActive { .. }));
+    let word = machine.handle(begin + Duration::from_millis(1), heard(34, 50));
+    assert_eq!(done(word.clone()), [advert(100), Announce], "switches hear where the addresses are");
+    assert!(!word.iter().any(dual));
+    drop(machine.handle(begin + SECOND, Input::Timer));
+    let more = machine.handle(begin + SECOND + Duration::from_millis(1), heard(34, 50));
+    assert!(more.iter().any(dual));
+    assert_eq!(machine.status().dual_active_episodes, 1);
+
+    let mut loser = machine_of(settings(), Role::Active);
+    assert!(!loser.handle(at(10_500), heard(33, 150)).iter().any(dual));
+    assert_eq!((loser.role(), loser.status().dual_active_episodes), (Role::Backup, 0));
+}
+
+#[test]
 fn two_actives_are_counted_and_answered_within_bounds() {
     let mut machine = machine_of(settings(), Role::Active);
     let mut adverts = 0;
