@@ -140,6 +140,24 @@ impl Host {
         Ok(!self.run(&format!("ip -oneline {family} address show to {address}"))?.is_empty())
     }
 
+    /// The Ethernet address of one of its interfaces, as `ip` writes it.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn mac(&self, interface: &str) -> Result<String> {
+        let answer = self.run(&format!("ip -brief link show dev {interface}"))?;
+        let mac = answer.split_whitespace().nth(2).map(str::to_owned);
+        mac.ok_or_else(|| Error::Answer { question: format!("the address of {interface}"), answer })
+    }
+
+    /// True if it knows that address, and to be there.
+    ///
+    /// # Errors
+    /// A command failed.
+    pub fn knows(&self, address: IpAddr, mac: &str) -> Result<bool> {
+        Ok(self.run(&format!("ip neighbour show {address}"))?.contains(mac))
+    }
+
     /// True if the kernel has that setting here.
     pub(crate) fn has(&self, setting: &str) -> Result<bool> {
         let path = format!("/proc/sys/{}", setting.replace('.', "/"));

@@ -7,7 +7,7 @@ use farm::{
 };
 use lab::capture::listed;
 use lab::farm::{VIP, VIP6};
-use lab::{Api, Asker, Capture, Client, Failure, Lab, Pinger, Server, Target, eventually};
+use lab::{Api, Asker, Capture, Client, Cut, Failure, Lab, Pinger, Server, Target, eventually};
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -126,6 +126,59 @@ fn a_stopped_director_hands_over_at_once() {
         position(after, |frame| announces(frame, "lb2", VIP))?;
         let gaps = pinger.gaps();
         assert!(gaps.iter().all(|gap| gap.length() < Duration::from_secs(1)), "{gaps:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_director_without_power_is_missed_for_as_long_as_silence_takes() {
+    lab::test(|| {
+        let (lab, mut pair, _servers) = Lab::exchange()?.serve_pair(&pair(""))?;
+        pair.active_is("lb1")?;
+        let (capture, pinger) = (Capture::start()?, pinger(&lab)?);
+        more_adverts(&capture, "lb1", "eth1", 1)?;
+        for interface in ["eth0", "eth1"] {
+            lab.directors()[0].cut(interface, Cut::All)?;
+        }
+        pair["lb1"].kill()?;
+        pair["lb2"].turns("active")?;
+        pinger.steady(20)?;
+        let gaps = pinger.gaps();
+        let [gap] = gaps.as_slice() else { return Err(format!("one gap: {gaps:?}").into()) };
+        assert!(gap.length() > Duration::from_millis(200), "{gap}: was it off at all?");
+        assert!(gap.length() < Duration::from_secs(3), "{gap}");
+        let lb2 = &lab.directors()[1];
+        assert!(lab.client().host().knows(VIP, &lb2.mac("eth0")?)?);
+        for server in lab.servers() {
+            assert!(server.knows(GATEWAY, &lb2.mac("eth1")?)?);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn one_director_becomes_a_pair_while_it_serves() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let _servers = lab.start_servers()?;
+        let shared = lab.configuration(&pair("preempt: never"));
+        let alone = shared.split("redundancy:").next().unwrap_or_default();
+        let lb1 = lab.start_director("lb1", alone)?;
+        let has_all =
+            |name: &str| ADDRESSES.iter().all(|&it| lab.host(name).has_address(it).unwrap_or(false));
+        eventually(LIMIT, "it has the addresses", || has_all("lb1"))?;
+        let pinger = pinger(&lab)?;
+        lb1.reload(&shared)?;
+        let mut lb2 = lab.start_director("lb2", &shared)?;
+        lb1.turns("active")?;
+        lb2.shows("it hears lb1", |it| it["role"] == "backup" && it["active"]["node"] == "lb1")?;
+        assert!(has_all("lb1") && !has_all("lb2"));
+        lb2.stop()?;
+        lb1.reload(alone)?;
+        eventually(LIMIT, "it has no part in any", || lb1.role().is_err())?;
+        assert!(has_all("lb1"));
+        pinger.steady(10)?;
+        assert_eq!(pinger.gaps(), []);
         Ok(())
     });
 }

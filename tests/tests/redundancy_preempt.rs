@@ -15,6 +15,14 @@ fn replaced(redundancy: &str) -> lab::Result<(Lab, Pair, Vec<lab::Server>)> {
     Ok((lab, pair, servers))
 }
 
+/// Nobody was taken by surprise: who comes back is no second Active.
+fn in_order(pair: &Pair) -> lab::Outcome {
+    for director in pair.directors() {
+        assert_eq!(director.redundancy()?["dual_active_episodes"], 0, "{}", director.log());
+    }
+    Ok(())
+}
+
 /// Adverts of lb2 on one link.
 fn reign_of_lb2(capture: &Capture) -> usize {
     let frames = capture.sent_by("lb2").unwrap_or_default();
@@ -48,7 +56,7 @@ fn always() {
         pair.active_is("lb1")?;
         pair.held_by(&["lb1"], &ADDRESSES)?;
         assert_eq!(reigns(&capture.frames()?), ["lb2", "lb1"]);
-        Ok(())
+        in_order(&pair)
     });
 }
 
@@ -63,7 +71,7 @@ fn with_delay(redundancy: &str) -> lab::Outcome {
     assert!(took >= Duration::from_secs(2), "{took:?}");
     assert!(reign_of_lb2(&capture) >= 10);
     assert_eq!(reigns(&capture.frames()?), ["lb2", "lb1"]);
-    Ok(())
+    in_order(&pair)
 }
 
 #[test]
@@ -100,5 +108,31 @@ fn a_director_that_starts_may_wait_for_its_links() {
         }
         assert!(took[0] > Duration::from_secs(7) && took[1] < Duration::from_secs(6), "{took:?}");
         Ok(())
+    });
+}
+
+#[test]
+fn other_priorities_by_reload() {
+    lab::test(|| {
+        let (lab, pair, _servers) = Lab::exchange()?.serve_pair(&pair("preempt: always"))?;
+        pair.active_is("lb1")?;
+        let capture = Capture::start()?;
+        let priorities = |lb1: u8, lb2: u8| format!("{{ lb1: {lb1}, lb2: {lb2} }}");
+        // An equal one takes nothing from who is there.
+        for (text, active) in
+            [(priorities(100, 100), "lb1"), (priorities(100, 101), "lb2"), (priorities(254, 1), "lb1")]
+        {
+            let text =
+                lab.configuration(&farm::pair("preempt: always")).replace(&priorities(150, 100), &text);
+            for director in pair.directors() {
+                director.reload(&text)?;
+            }
+            pair.active_is(active)?;
+            pair.held_by(&[active], &ADDRESSES)?;
+        }
+        let frames = capture.frames()?;
+        let names = reigns(&frames);
+        assert_eq!(names.last(), Some(&"lb1"), "{names:?}");
+        in_order(&pair)
     });
 }

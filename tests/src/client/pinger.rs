@@ -6,7 +6,7 @@ use crate::{Result, eventually};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -16,7 +16,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 /// Each has one packet to be made with: whoever doesn't answer the first one doesn't answer.
 #[derive(Debug)]
 pub struct Pinger {
-    attempts: Arc<Mutex<Vec<Attempt>>>,
+    /// In the order of their begin.
+    attempts: Arc<Mutex<Vec<Begun>>>,
     worker: Worker,
 }
 
@@ -27,6 +28,13 @@ pub struct Attempt {
     pub at: Instant,
     /// How long it took to be made, or what went wrong.
     pub outcome: std::result::Result<Duration, Failure>,
+}
+
+/// A connection that may be under way.
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    outcome: Option<std::result::Result<Duration, Failure>>,
 }
 
 /// A time in which no connection was made.
@@ -68,11 +76,14 @@ impl Pinger {
             while !stop.is_set() {
                 ticks.tick().await;
                 let shared = Arc::clone(&shared);
+                let at = Instant::now();
+                let number = begin(&shared, at);
                 under_way.spawn(async move {
-                    let at = Instant::now();
                     let outcome = timeout(patience, connect(to)).await;
                     let outcome = outcome.map_or(Err(Failure::Timeout), |made| made.map(|()| at.elapsed()));
-                    shared.lock().unwrap_or_else(PoisonError::into_inner).push(Attempt { at, outcome });
+                    if let Some(begun) = lock(&shared).get_mut(number) {
+                        begun.outcome = Some(outcome);
+                    }
                 });
                 while under_way.try_join_next().is_some() {}
             }
@@ -81,15 +92,14 @@ impl Pinger {
         Ok(Self { attempts, worker })
     }
 
-    /// All connections whose outcome is known, in the order of their begin.
+    /// Connections in the order of their begin, up to the first whose outcome is not known yet.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        attempts.sort_by_key(|attempt| attempt.at);
-        attempts
+        let begun = lock(&self.attempts);
+        begun.iter().map_while(|it| Some(Attempt { at: it.at, outcome: it.outcome? })).collect()
     }
 
-    /// All gaps so far.
+    /// The gaps in [`Self::attempts`].
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {
         gaps(&self.attempts())
@@ -116,6 +126,17 @@ impl Pinger {
         self.worker.stop()?;
         Ok(self.attempts())
     }
+}
+
+fn lock(attempts: &Mutex<Vec<Begun>>) -> MutexGuard<'_, Vec<Begun>> {
+    attempts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Enters a connection; its number.
+fn begin(attempts: &Mutex<Vec<Begun>>, at: Instant) -> usize {
+    let mut attempts = lock(attempts);
+    attempts.push(Begun { at, outcome: None });
+    attempts.len() - 1
 }
 
 /// The gaps in attempts that are in order; what failed before the first one that was made is none.
