@@ -12,10 +12,10 @@ unitdir ?= $(prefix)/lib/systemd/system
 WORKSPACE := --workspace --all-features $(CARGO_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test lint fmt doc bench ci install
+.PHONY: help deps build demo test lint fmt doc bench bench-failover ci install
 
 help: ## Show this list
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing to build and test (Debian packages)
 	@tests/deps.sh
@@ -57,6 +57,11 @@ bench: ## Measure loading, changing, memory, connections and probes in network n
 	@tests/deps.sh build test bench
 	$(CARGO) build --release --bin director --bin bench $(CARGO_FLAGS)
 	@$(CARGO) run --quiet --release --bin bench $(CARGO_FLAGS)
+
+bench-failover: ## Measure how long clients wait when the Active goes, beside keepalived (half an hour; ROUNDS=2: less)
+	@tests/deps.sh build test bench
+	$(CARGO) build --release --bin director --bin failover $(CARGO_FLAGS)
+	@$(CARGO) run --quiet --release --bin failover $(CARGO_FLAGS)
 
 ci: ## Do what the continuous integration does
 	@.ci/run

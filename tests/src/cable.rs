@@ -53,6 +53,20 @@ impl Host {
     /// # Errors
     /// There is no such interface, or it has a bad one already.
     pub fn cut(&self, interface: &str, cut: Cut) -> Result<()> {
+        self.cut_at_once(&[interface], cut)
+    }
+
+    /// As [`Self::cut`], several at the same moment: all of them, and the host is gone as if its power had failed.
+    ///
+    /// # Errors
+    /// As for [`Self::cut`]; nothing has changed then.
+    pub fn cut_at_once(&self, interfaces: &[&str], cut: Cut) -> Result<()> {
+        let tables: String = interfaces.iter().map(|interface| self.bad_cable(interface, cut)).collect();
+        Self::new(SWITCH).feed("nft -f -", &tables).map(drop)
+    }
+
+    /// A table for the switch.
+    fn bad_cable(&self, interface: &str, cut: Cut) -> String {
         let port = switch_port(self.name(), interface);
         let (from_it, to_it) = match cut {
             Cut::All => ("drop", "drop"),
@@ -60,7 +74,7 @@ impl Host {
             Cut::ToIt => ("", "drop"),
             Cut::Heartbeats => (HEARTBEATS, HEARTBEATS),
         };
-        let ruleset = format!(
+        format!(
             "create table netdev {port}
             table netdev {port} {{
                 chain from-it {{
@@ -71,9 +85,9 @@ impl Host {
                     type filter hook egress device {port} priority 0
                     {to_it}
                 }}
-            }}"
-        );
-        Self::new(SWITCH).feed("nft -f -", &ruleset).map(drop)
+            }}
+            "
+        )
     }
 
     /// Makes the cable a good one again.

@@ -105,10 +105,18 @@ pub fn test_with<F: FnOnce() -> std::result::Result<(), Box<dyn std::error::Erro
 
 /// Runs the body of a program's `main` in a sandbox of its own, with the program's arguments and output.
 /// The exit status is that of `body`; 2 if the sandbox cannot be made.
-#[expect(clippy::print_stderr, reason = "this is the end of a program")]
 pub fn main(body: impl FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    main_within(PROGRAM_LIMIT, body)
+}
+
+/// As [`main`], for a program that may take so long.
+#[expect(clippy::print_stderr, reason = "this is the end of a program")]
+pub fn main_within(
+    limit: Duration,
+    body: impl FnOnce() -> std::result::Result<(), Box<dyn std::error::Error>>,
+) -> ExitCode {
     if inside() {
-        return match guarded(PROGRAM_LIMIT, || body().map_err(|error| error.to_string())) {
+        return match guarded(limit, || body().map_err(|error| error.to_string())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
