@@ -258,11 +258,16 @@ impl Holder {
         }
     }
 
-    /// What has become of the orders, once there is nothing left to do, and if it is new since the last call.
+    /// What has become of the orders, once there is nothing left to do but to renew leases, and if it is new since the
+    /// last call.
     pub fn report(&mut self) -> Option<AddressReport> {
-        if self.pending() || !std::mem::take(&mut self.news) && !self.announcer.news() {
+        self.news |= self.announcer.news();
+        let busy = |step: &Step| !matches!(step, Step::Renew(_));
+        let unsettled = self.changed || self.lost && self.again.is_none();
+        if !self.news || unsettled || self.steps.iter().any(busy) {
             return None;
         }
+        self.news = false;
         let left = self.goal().map(|goal| goal.left(&self.picture)).unwrap_or_default();
         let errors = self.errors.values().cloned().chain(self.announcer.errors().cloned());
         Some(AddressReport {

@@ -225,6 +225,7 @@ fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
                 "link set peer1 up",
                 "link set spare0 down",
                 "link set spare0 name renamed0",
+                "link set peer1 down",
                 "link set peer1 name spare0",
                 "link set renamed0 address 02:00:5e:10:00:01",
                 "link set public0 down",
