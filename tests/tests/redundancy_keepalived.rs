@@ -44,7 +44,7 @@ impl Way {
             Family::V6 => [("fd00:1::", "fd00:1::35", ""), ("fd00:2::", "fd00:2::254", "")],
         };
         let instance = |name, interface, (network, addresses, excluded): (&str, &str, &str)| {
-            // RFC 9568 wants 255, which keepalived does over IPv4 by itself.
+            // By itself it sends 64 over IPv6, where RFC 9568 wants 255.
             let unicast =
                 format!("unicast_ttl 255\nunicast_src_ip {network}34\nunicast_peer {{\n{network}33\n}}");
             format!(

@@ -10,7 +10,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 fn three(lab: Lab, redundancy: &str) -> lab::Result<(Lab, Pair, Vec<Server>)> {
-    let priorities = "interval: 100ms\npriority: { lb1: 150, lb2: 100, lb3: 50 }";
+    // Far apart, so that it takes much load for a lower one to be the first.
+    let priorities = "interval: 200ms\npriority: { lb1: 254, lb2: 128, lb3: 1 }";
     let farm = farm(&format!("{priorities}\n{redundancy}"));
     let (lab, pair, servers) = lab.serve_pair(&farm)?;
     pair.active_is("lb1")?;
