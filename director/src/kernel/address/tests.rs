@@ -224,6 +224,8 @@ fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
                 "link set spare0 up",
                 "link set peer1 up",
                 "link set spare0 down",
+                "link set peer1 down",
+                // Before Linux 6.2 an interface that is up can't be renamed.
                 "link set spare0 name renamed0",
                 "link set peer1 down",
                 "link set peer1 name spare0",
