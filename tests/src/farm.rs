@@ -94,6 +94,7 @@ impl Lab {
             cable(server, "eth0", "private");
         }
         batched(&switch, &cables)?;
+        let cables = cables.matches(" master ").count();
 
         let client = Client::new(Host::new("client"));
         client.host().set("net.ipv6.ip_nonlocal_bind", "1")?;
@@ -119,6 +120,11 @@ impl Lab {
                 ),
             )?;
         }
+        // The kernel tells bridges of carriers once a second.
+        eventually(Duration::from_secs(10), "the switches forward", || {
+            let ports = switch.run("bridge link show").unwrap_or_default();
+            ports.matches("state forwarding").count() == cables
+        })?;
         let hosts = |names: &[&str]| names.iter().map(|name| Host::new(name)).collect();
         Ok(Self { client, directors: hosts(&directors), servers: hosts(servers) })
     }

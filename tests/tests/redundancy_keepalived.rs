@@ -121,7 +121,7 @@ impl Both {
         if name == "lb1" {
             self.director.turns("active")?;
         }
-        assert!(self.lab.client().ping(self.way.family.vip())?, "{name} answers");
+        farm::answers(&self.lab, self.way.family.vip())?;
         Ok(())
     }
 

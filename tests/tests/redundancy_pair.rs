@@ -244,7 +244,7 @@ fn a_director_without_a_peer_is_active() {
         director.turns("active")?;
         let has_all = || ADDRESSES.iter().all(|&it| lb1.has_address(it).unwrap_or(false));
         eventually(LIMIT, "it has the addresses", has_all)?;
-        assert!(lab.client().ping(VIP)?);
+        farm::answers(&lab, VIP)?;
         // What would make it yield to somebody makes it yield to nobody for long.
         for interface in ["eth0", "eth1"] {
             lb1.unplug(interface)?;
@@ -254,7 +254,7 @@ fn a_director_without_a_peer_is_active() {
             director.shows("it is fit", |status| status["fit"] == true)?;
             director.turns("active")?;
             eventually(LIMIT, "it has the addresses", has_all)?;
-            assert!(lab.client().ping(VIP)?);
+            farm::answers(&lab, VIP)?;
         }
         assert_eq!(reigns(&capture.frames()?), ["lb1"]);
         Ok(())

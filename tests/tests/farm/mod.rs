@@ -3,7 +3,7 @@
 
 use lab::capture::listed;
 use lab::farm::{VIP, VIP6};
-use lab::{Capture, Frame, Pair, Said, eventually};
+use lab::{Capture, Frame, Lab, Pair, Said, eventually};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -143,6 +143,11 @@ pub(crate) fn all_fit(pair: &Pair) -> lab::Result<()> {
             status["peers"].as_array().is_some_and(|peers| peers.iter().all(fit))
         })
     })
+}
+
+/// Waits until an address answers the client: whoever moves it tells so right after it is there.
+pub(crate) fn answers(lab: &Lab, address: IpAddr) -> lab::Result<()> {
+    eventually(LIMIT, &format!("{address} answers"), || lab.client().ping(address).unwrap_or(false))
 }
 
 /// The first frame that `is` so.
