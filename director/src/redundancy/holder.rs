@@ -146,6 +146,17 @@ impl Holder {
         }
     }
 
+    /// True if a lease of a former run has not ended yet: this director was Active a moment ago, and did not leave. Not
+    /// cancel safe.
+    pub async fn inherits(&mut self, now: Time) -> bool {
+        if self.lost {
+            self.look(now).await;
+        }
+        let Some(ordered) = &self.ordered else { return false };
+        let leased = |placed: &&Placed| self.picture.host(placed.0, &placed.1) == Some(false);
+        ordered.wanted.intersection(&ordered.ours).any(|placed| leased(&placed))
+    }
+
     /// Takes all addresses off now. Those that did not go stand in the report, and are tried again. Not cancel safe.
     pub async fn release(&mut self, now: Time) {
         self.hold(Holding::Released);

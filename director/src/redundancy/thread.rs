@@ -294,7 +294,7 @@ impl Thread {
             self.outputs.roles.send_replace(Role::Active);
             return;
         };
-        let view = match View::new(&router, &addresses) {
+        let mut view = match View::new(&router, &addresses) {
             Ok(view) => view,
             Err(error) => {
                 return self.outputs.teller.tell(News::Trouble { text: error.to_string() });
@@ -315,6 +315,9 @@ impl Thread {
                 self.outputs.teller.tell(News::Trouble { text });
             }
             self.holder.hold(Holding::AsFound);
+            // After a crash it listens for one interval only: a new Active is heard by then, and if there is none, the
+            // others have not lost patience yet.
+            view.settings.starts_active |= self.holder.inherits(now).await;
             self.state = State::Shared(Box::new(Part::new(router, view, now)));
             self.take_fitness().await;
             self.watch_links().await;

@@ -124,6 +124,7 @@ fn holds_and_releases() {
     sandbox::test(|| {
         driven(async |mut it: Driven| {
             it.order(ordered(VIPS, VIPS), LEASE);
+            assert!(!it.holder.inherits(it.now()).await);
             it.settle().await?;
             assert!(it.report.present.is_disjoint(&all(VIPS)), "as found");
             it.holder.hold(Holding::Held);
@@ -149,6 +150,7 @@ fn an_address_that_is_not_ours_is_left_alone() {
                 ordered("192.168.1.35@public0 192.168.1.36@public0", "192.168.1.36@public0"),
                 Terms::ALONE,
             );
+            assert!(!it.holder.inherits(it.now()).await, "no lease of ours");
             it.holder.hold(Holding::Held);
             it.settle().await?;
             it.order(ordered("", "192.168.1.36@public0"), Terms::ALONE);
@@ -293,6 +295,7 @@ fn addresses_of_an_earlier_run_are_taken_over() {
             it.order(ordered(VIPS, &format!("{VIPS} 192.168.1.36@public0")), LEASE);
             it.settle().await?;
             assert!(it.report.present.contains(&at("192.168.1.36@public0")), "as found");
+            assert!(it.holder.inherits(it.now()).await);
             assert_eq!(it.report.left, all("192.168.1.36@public0"));
             it.holder.hold(Holding::Held);
             it.settle().await?;
