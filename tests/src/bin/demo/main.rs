@@ -1,6 +1,8 @@
 //! `make demo`: the Exchange farm at work, told in plain lines. Exits with 0 only if every step held.
 #![expect(clippy::print_stdout, reason = "it tells a story")]
 
+mod failover;
+
 use lab::farm::{EXCHANGE_PORTS, VIP};
 use lab::server::{RDP_PORT, TCP_PORTS, UDP_PORTS};
 use lab::{Director, Hold, Lab, Load, Server, Tally, Target, eventually, sandbox};
@@ -14,7 +16,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The example that administrators start from.
-const CONFIGURATION: &str = include_str!("../../../deploy/examples/exchange.yaml");
+const CONFIGURATION: &str = include_str!("../../../../deploy/examples/exchange.yaml");
 
 /// Connections that stay open during a step, with data moving.
 const TRANSFERS: usize = 40;
@@ -37,8 +39,9 @@ fn main() -> ExitCode {
             "A new configuration under load: exchange1 gets three times exchange2's share",
             Story::reload,
         )?;
-        story.step("A restart of the director under load", Story::restart)?;
-        story.step("kill -9 of the director under load", Story::crash)?;
+        story.step("kill -9 of lb1's director under load, and its restart", Story::crash)?;
+        story.step("A planned failover under load: lb1 is restarted, and back", Story::update)?;
+        story.step("The power of lb1 fails under load, and is back", Story::power_off)?;
         story.end(begin.elapsed())
     })
 }
@@ -47,7 +50,10 @@ fn main() -> ExitCode {
 struct Story {
     lab: Lab,
     servers: Vec<Server>,
+    /// Active when a step begins, and when it ends.
     director: Director,
+    /// The Backup, lb2.
+    backup: Director,
     configuration: String,
     /// Clients that have not called yet.
     clients: Box<dyn Iterator<Item = IpAddr>>,
@@ -59,9 +65,8 @@ struct Story {
 impl Story {
     fn begin() -> Result<Self, Box<dyn Error>> {
         println!("The Exchange farm in network namespaces:");
-        println!(
-            "  clients -- 192.168.1.0/24 -- lb1 (VIP 192.168.1.35, gateway 10.0.1.254) -- exchange1, exchange2"
-        );
+        println!("  clients -- 192.168.1.0/24 -- [ lb1 | lb2 ] -- 10.0.1.0/24 -- exchange1, exchange2");
+        println!("            VIP 192.168.1.35          gateway 10.0.1.254");
         println!(
             "Configuration: deploy/examples/exchange.yaml, with probes every 500 ms so that you need not wait."
         );
@@ -71,12 +76,17 @@ impl Story {
         let lab = Lab::exchange()?;
         let servers = lab.start_servers()?;
         let director = lab.start_director("lb1", &configuration)?;
+        let backup = lab.start_director("lb2", &configuration)?;
+        director.turns("active")?;
+        backup.turns("backup")?;
+        failover::show_pair(&director)?;
         let clients =
             (1..=254).flat_map(|host| [[198, 51, 100, host], [203, 0, 113, host]]).map(IpAddr::from);
         Ok(Self {
             lab,
             servers,
             director,
+            backup,
             configuration,
             clients: Box::new(clients),
             steps: 0,
@@ -246,6 +256,7 @@ impl Story {
         let new = changed(&self.configuration, "exchange1: { weight: 1 }", "exchange1: { weight: 3 }")?;
         self.director.cli(&["reset", "exchange", "exchange1"])?;
         self.director.reload(&new)?;
+        self.backup.reload(&new)?;
         self.watch("after, clients of before", &load)?;
         let target = self.new_clients(40);
         let tally = self.lab.client().visit(&target, 280)?;
@@ -254,31 +265,20 @@ impl Story {
         self.nothing_failed(hold, [load])
     }
 
-    fn restart(&mut self) -> Outcome {
-        self.interrupted(|director| {
-            director.stop()?;
-            Ok("stopped; the kernel carries on without it")
-        })
-    }
-
     fn crash(&mut self) -> Outcome {
-        self.interrupted(|director| {
-            director.kill()?;
-            Ok("killed; the kernel carries on without it")
-        })
-    }
-
-    /// Traffic before, during and after an absence of the director.
-    fn interrupted(&mut self, go_away: impl FnOnce(&mut Director) -> lab::Result<&'static str>) -> Outcome {
         let witness = Target::ports(VIP, &EXCHANGE_PORTS).from(self.clients.next());
         let before = self.lab.client().visit(&witness, 7)?;
         let (hold, load) = self.traffic()?;
         self.watch("before", &load)?;
-        let what = go_away(&mut self.director)?;
-        self.watch(what, &load)?;
+        self.director.kill()?;
+        self.watch("killed; the kernel carries on without it", &load)?;
         let begin = Instant::now();
         self.director.start()?;
-        println!("   started, and in charge again after {:.0} ms", begin.elapsed().as_secs_f64() * 1000.0);
+        println!(
+            "   started again after {:.0} ms, before lb2 missed it",
+            begin.elapsed().as_secs_f64() * 1000.0
+        );
+        self.director.turns("active")?;
         self.watch("after", &load)?;
         let after = self.lab.client().visit(&witness, 7)?;
         expect(
