@@ -91,9 +91,18 @@ pub async fn plan(configuration: &Configuration, state_dir: &Path) -> Result<Pla
     let settings = Settings::new(&configuration.model, &configuration.node).status();
     Ok(Plan {
         ruleset: diff(&observed, &ruleset(configuration, &registry, &offers, &observed, protects)),
-        addresses: address::plan(&wanted, &present, memory.addresses()),
+        addresses: foreseen(
+            address::plan(&wanted, &present, memory.addresses()),
+            configuration.model.redundancy.is_none() || !present.is_disjoint(memory.addresses()),
+        ),
         settings: settings.into_iter().filter(|setting| managed && setting.deviates()).collect(),
     })
+}
+
+/// Whether a director that shares its addresses and `holds` none of them will put some on is not for the file to say.
+fn foreseen(mut changes: Vec<AddressChange>, holds: bool) -> Vec<AddressChange> {
+    changes.retain(|change| holds || matches!(change, AddressChange::Remove { .. }));
+    changes
 }
 
 /// Removes the table, and the addresses that the director in `state_dir` added. Tells how many these were.
@@ -152,6 +161,17 @@ fn ruleset(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+
+    #[test]
+    fn what_others_may_hold_is_not_added_but_what_is_not_wanted_goes() {
+        let placed = || (IpAddr::from([192, 168, 1, 35]), "eth0".to_owned());
+        let add = AddressChange::Add { address: placed().0, interface: placed().1 };
+        let remove = AddressChange::Remove { address: placed().0, interface: placed().1 };
+        let changes = || vec![add.clone(), remove.clone()];
+        assert_eq!(foreseen(changes(), false), std::slice::from_ref(&remove));
+        assert_eq!(foreseen(changes(), true), changes());
+    }
 
     #[tokio::test]
     async fn flushing_is_refused_while_a_director_has_the_state() {

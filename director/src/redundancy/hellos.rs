@@ -26,6 +26,8 @@ pub(super) struct Hellos {
     peers: Peers,
     mouths: Vec<Mouth>,
     configuration: String,
+    /// Only directors are peers: nobody else knows the keys.
+    signed: bool,
     teller: Teller,
     quota: Quota,
     refusals: Refusals,
@@ -67,6 +69,7 @@ impl Hellos {
             peers: Peers::default(),
             mouths: Vec::new(),
             configuration: String::new(),
+            signed: false,
             teller,
             quota: Quota::default(),
             refusals: Refusals::default(),
@@ -92,6 +95,7 @@ impl Hellos {
         }
         // The sockets of the others close, before theirs are opened.
         drop(before);
+        self.signed = router.keyring.is_some();
         self.speaker.configure(router.keyring.clone());
         self.listener.configure(&view.roster, router.keyring.clone());
         self.configuration.clone_from(&router.configuration);
@@ -183,9 +187,10 @@ impl Hellos {
         }
     }
 
-    /// All that ever said hello are silent now. Other products never say any: they may be there.
+    /// All that say hello are silent now. Other products never say any: they may be there, but none that signs.
     pub(super) fn deserted(&self) -> bool {
-        let mut known = self.peers.iter().filter(|known| known.heard.is_some()).peekable();
+        let says = |known: &&hello::Known| self.signed || known.heard.is_some();
+        let mut known = self.peers.iter().filter(says).peekable();
         known.peek().is_some() && known.all(|known| !known.reachable)
     }
 

@@ -18,6 +18,7 @@ use announcer::Announcer;
 use futures_util::StreamExt;
 use plan::{Goal, Step, Subject};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use sync::agenda::Agenda;
@@ -301,6 +302,12 @@ impl Holder {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.picture.link(name)
+    }
+
+    /// `address` is on that interface, whoever put it there.
+    #[must_use]
+    pub fn has(&self, address: IpAddr, interface: &str) -> bool {
+        self.picture.prefixes(address, interface).next().is_some()
     }
 }
 

@@ -208,14 +208,15 @@ fn weigh(event: &Event) -> (LevelStatus, &'static str) {
             | Why::Stopped
             | Why::Owner
             | Why::Left(_)
+            | Why::Preempted { .. }
             | Why::Outranked { .. }
             | Why::StoodDown { .. },
         ) => (Info, "role"),
         Event::Preempts { .. } => (Info, "preempt"),
         Event::Interval { .. } => (Info, "interval"),
         Event::Overslept(_) => (Warning, "overslept"),
-        Event::LinkSilent(_) => (Warning, "link"),
-        Event::LinkHeard(_) => (Info, "link"),
+        Event::LinkDown(_) | Event::LinkSilent(_) => (Warning, "link"),
+        Event::LinkUp(_) | Event::LinkHeard(_) => (Info, "link"),
         Event::DualActive { .. } => (Warning, "dual-active"),
         Event::DualActiveEnded => (Info, "dual-active"),
         Event::Refused(_) => (Info, "refused"),
@@ -268,7 +269,12 @@ mod tests {
             [
                 (1, "info", "role", "Backup: started"),
                 (2, "warning", "role", "Active: no adverts on any link"),
-                (3, "warning", "dual-active", "lb2 is Active too, with priority 100: adverts were lost"),
+                (
+                    3,
+                    "warning",
+                    "dual-active",
+                    "lb2 is Active too, with priority 100: adverts were lost or refused"
+                ),
                 (
                     4,
                     "warning",

@@ -5,7 +5,7 @@ use super::hellos::{Hellos, Said};
 use super::holder::{Holder, Holding, Terms};
 use super::links::Links;
 use super::part::Part;
-use super::router::View;
+use super::router::{Path, View};
 use super::{
     AddressReport, Ask, FailoverError, Handle, Lowered, News, Orders, Router, Sequences, Teller, priority,
 };
@@ -263,8 +263,10 @@ impl Thread {
     async fn watch_links(&mut self) {
         let State::Shared(part) = &mut self.state else { return };
         let up = |interface: &str| self.holder.link(interface).is_some_and(|it| it.up && it.carrier);
-        // Where nothing can be heard, silence means nothing.
-        let changed = part.links(|path| up(&path.interface) && self.links.is_open(path.side));
+        // Where nothing can be heard, silence means nothing; without an address nobody there can be answered.
+        let has = |path: &Path| self.holder.has(path.channel.local, &path.interface);
+        let usable = |path: &Path| up(&path.interface) && has(path) && self.links.is_open(path.side);
+        let changed = part.links(usable);
         // Above all before they are asked for a last word.
         self.links.watch(up);
         self.hellos.watch(up);

@@ -140,6 +140,7 @@ impl Peers {
             lowered: hello.lowered,
             fit: hello.fit && hello.role != Role::Initialize,
             caught_up: hello.caught_up,
+            active: active(&hello),
         };
         (known.heard, known.reachable, known.says) = (Some(now), true, Some(hello));
         out.extend(known.compare(&self.configuration));

@@ -60,7 +60,7 @@ pub use status::Status;
 pub use terms::{Fitness, Heard, Input, Link, Output, Peer, Peers, Preempt, Role, Settings};
 
 use crate::vrrp::timing::{Priority, Time, down, skew};
-use hearing::{Dual, Hearing, Leader};
+use hearing::{Dual, Hearing, Leader, Preempted};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -83,6 +83,8 @@ pub struct Machine {
     outranks_since: Option<Time>,
     /// Backup: the operator doesn't want it to be Active.
     stood_down: bool,
+    /// Backup: the lower Active that it is taking over from. Active: the one that it took over from.
+    preempted: Option<Preempted>,
     /// Backup: it woke late, and listens once more.
     overslept: bool,
     /// Active: when the last advert went out.
@@ -91,8 +93,8 @@ pub struct Machine {
     answers: u8,
     /// Active: nobody took over when it yielded.
     alone: bool,
-    /// Active: it took over from one that works.
-    preempted: bool,
+    /// Active: a peer says that it is too, and since when.
+    claims: Option<(IpAddr, Time)>,
     dual: Dual,
 }
 
@@ -113,11 +115,12 @@ impl Machine {
             leader: None,
             outranks_since: None,
             stood_down: false,
+            preempted: None,
             overslept: false,
             sent: now,
             answers: 0,
             alone: false,
-            preempted: false,
+            claims: None,
             dual: Dual::default(),
         }
     }
@@ -154,14 +157,14 @@ impl Machine {
             (Role::Backup, Input::Timer) => self.down(now, &mut out),
             (Role::Active, Input::Timer) => self.advertise(now, &mut out),
 
-            (Role::Initialize, Input::Link(link, up)) => self.set_link(link, up),
+            (Role::Initialize, Input::Link(link, up)) => self.set_link(now, link, up, &mut out),
             (Role::Backup, Input::Link(link, up)) => {
                 let deaf = self.deaf();
-                self.set_link(link, up);
+                self.set_link(now, link, up, &mut out);
                 self.prick_ears(now, deaf);
             }
             (Role::Active, Input::Link(link, up)) => {
-                self.set_link(link, up);
+                self.set_link(now, link, up, &mut out);
                 self.reconsider(now, &mut out);
             }
 
@@ -176,6 +179,7 @@ impl Machine {
             (Role::Initialize | Role::Backup, Input::Peer(address, peer)) => self.set_peer(address, peer),
             (Role::Active, Input::Peer(address, peer)) => {
                 self.set_peer(address, peer);
+                self.compare(now, address, peer, &mut out);
                 self.reconsider(now, &mut out);
             }
 
@@ -247,12 +251,13 @@ impl Machine {
         (self.role, self.since, self.deadline) = (role, now, deadline);
         self.leader = None;
         self.outranks_since = None;
+        (self.preempted, self.claims) = (None, None);
         self.overslept = false;
         self.caught_up = false;
         self.answers = 0;
         self.links.values_mut().for_each(|link| *link = Hearing { up: link.up, ..Hearing::new(now) });
         out.push(Output::Note(Event::Became(role, why)));
-        if self.dual.ended(now, Duration::ZERO) {
+        if self.dual.end() {
             out.push(Output::Note(Event::DualActiveEnded));
         }
     }
@@ -290,9 +295,12 @@ impl Machine {
         }
     }
 
-    fn set_link(&mut self, link: Link, up: bool) {
-        if let Some(hearing) = self.links.get_mut(&link) {
-            hearing.up = up;
+    fn set_link(&mut self, now: Time, link: Link, up: bool, out: &mut Vec<Output>) {
+        let Some(hearing) = self.links.get_mut(&link) else { return };
+        if std::mem::replace(&mut hearing.up, up) != up {
+            // What could not come was not missed.
+            hearing.heard = now;
+            out.push(Output::Note(if up { Event::LinkUp(link) } else { Event::LinkDown(link) }));
         }
     }
 

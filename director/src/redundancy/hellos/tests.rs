@@ -106,18 +106,31 @@ fn directors_hear_each_other_by_either_family_signed_or_not() {
             ] {
                 let mut lb1 = End::open(&router("lb1", addresses, secret))?;
                 let mut lb2 = End::open(&router("lb2", addresses, secret))?;
+                assert_eq!(
+                    lb2.hellos.deserted(),
+                    secret.is_some(),
+                    "another product says none, and signs nothing"
+                );
                 lb1.hellos.speak(at(1));
                 let said = lb2.receive(at(1)).await?;
                 let first: IpAddr = addresses[0].split('/').next().unwrap_or_default().parse()?;
-                let peer = Peer { priority: Priority::DEFAULT, lowered: 0, fit: true, caught_up: true };
+                let peer = Peer {
+                    priority: Priority::DEFAULT,
+                    lowered: 0,
+                    fit: true,
+                    caught_up: true,
+                    active: false,
+                };
                 assert_eq!(said, [(first, Some(peer))]);
                 assert_eq!(lb2.news(), ["PeerHeard { node: \"lb1\" }"]);
                 let [status] = &lb2.hellos.status(at(2))[..] else { return Err("one peer".into()) };
                 assert!(status.reachable && status.heard_seconds == Some(1.0));
                 assert!(status.says.as_ref().is_some_and(|says| says.same_configuration));
 
+                assert!(!lb2.hellos.deserted());
                 assert_eq!(lb2.hellos.expire(at(3)), []);
                 assert_eq!(lb2.hellos.expire(at(4)), [(first, None)]);
+                assert!(lb2.hellos.deserted());
                 assert_eq!(lb2.news(), ["PeerSilent { node: \"lb1\" }"]);
                 assert_eq!((lb2.discards(), lb1.discards()), (vec![], vec![]));
                 assert_eq!(lb2.hellos.sequences()[HEARD].len(), usize::from(secret.is_some()));

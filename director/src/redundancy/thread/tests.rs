@@ -360,3 +360,19 @@ fn who_can_not_hear_does_not_take_silence_for_an_absence() {
         Ok(())
     });
 }
+
+#[test]
+fn who_loses_its_own_address_yields() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let [lb1, lb2] = pair(&lab, &router(|_| ()))?;
+        lb1.is(Role::Active)?;
+        let host = &lab.directors()[0];
+        host.run("ip address del 192.168.1.33/24 dev eth0")?;
+        lb2.is(Role::Active)?;
+        eventually(LIMIT, "the other one gave up", || !lb1.status().fit && lb1.holds() == 0)?;
+        host.run("ip address add 192.168.1.33/24 dev eth0")?;
+        eventually(LIMIT, "it is fit", || lb1.status().fit)?;
+        Ok(())
+    });
+}

@@ -2,8 +2,9 @@
 
 use super::hearing::Leader;
 use super::{Event, Fitness, Heard, LEAVING, Machine, Output, Peer, Peers, Preempt, Refusal, Role, Why};
-use crate::vrrp::timing::{Priority, Time, down, silence};
+use crate::vrrp::timing::{Interval, Priority, Time, down, silence};
 use std::net::IpAddr;
+use std::time::Duration;
 
 impl Machine {
     /// Adver_Timer fired.
@@ -14,7 +15,7 @@ impl Machine {
         let interval = self.settings.interval.duration();
         let next = deadline + interval;
         self.deadline = Some(if next > now { next } else { now + interval });
-        if self.dual.ended(now, silence(self.settings.interval)) {
+        if self.dual.ended(now) {
             out.push(Output::Note(Event::DualActiveEnded));
         }
     }
@@ -37,12 +38,27 @@ impl Machine {
             return;
         }
         // Whoever it took over from may say a last word; more, and both are Active.
-        let last_word = self.preempted && now.since(self.since) < heard.interval.duration();
-        if !last_word && self.dual.heard(now) {
+        let preempted = self.preempted.is_some_and(|it| it.from == heard.from);
+        let last_word = preempted && now.since(self.since) < heard.interval.duration();
+        if !last_word && self.dual.heard(now, silence(self.settings.interval)) {
             out.push(Output::Note(Event::DualActive { from: heard.from, priority }));
         }
         if self.answer(now, out) {
             out.push(Output::Announce);
+        }
+    }
+
+    /// What a peer says of itself tells of two Actives even if no advert passes between them. A word that was said
+    /// before it heard us does not.
+    pub(super) fn compare(&mut self, now: Time, from: IpAddr, peer: Option<Peer>, out: &mut Vec<Output>) {
+        let Some(Peer { priority, .. }) = peer.filter(|peer| peer.active && from != self.settings.address)
+        else {
+            self.claims.take_if(|claim| claim.0 == from);
+            return;
+        };
+        let &mut (who, since) = self.claims.get_or_insert((from, now));
+        if who == from && now.since(since) >= CLAIM && self.dual.heard(now, silence(Interval::DEFAULT)) {
+            out.push(Output::Note(Event::DualActive { from, priority }));
         }
     }
 
@@ -131,3 +147,5 @@ impl Machine {
 
 /// Adverts out of turn between two regular ones: a loser's advert and last word over two links.
 pub(super) const ANSWERS: u8 = 4;
+/// For so long a peer says that it is Active before that is believed.
+const CLAIM: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Backup (RFC 9568, section 6.4.2).
 
-use super::hearing::Leader;
+use super::hearing::{Leader, Preempted};
 use super::{Event, Heard, Link, Machine, Output, Peers, Preempt, Role, Why};
 use crate::vrrp::timing::{Priority, Time, down, silence, skew};
 use std::time::Duration;
@@ -15,6 +15,7 @@ impl Machine {
         match Priority::new(heard.priority) {
             None => self.succeed(now, heard, out),
             Some(priority) if self.preempts(now, priority) => {
+                self.preempted = Some(Preempted { from: heard.from, priority });
                 if self.leader.take_if(|leader| leader.from == heard.from).is_some() {
                     out.push(Output::Note(Event::Preempts { from: heard.from, priority }));
                 }
@@ -40,6 +41,7 @@ impl Machine {
             out.push(Output::Note(Event::Interval { from: leader.from, interval: leader.interval }));
         }
         self.leader = Some(leader);
+        self.preempted = None;
         self.deadline = Some(now + down(self.priority(), leader.interval));
     }
 
@@ -48,7 +50,7 @@ impl Machine {
         if self.leader.is_some_and(|leader| leader.from != heard.from) {
             return;
         }
-        self.leader = None;
+        (self.leader, self.preempted) = (None, None);
         let skew = skew(self.priority(), heard.interval);
         let wait = match heard.successor {
             Some(successor) if successor == self.settings.address => Duration::ZERO,
@@ -97,7 +99,10 @@ impl Machine {
             if self.outranks_since.is_none() {
                 self.peers.values_mut().for_each(|peer| *peer = None);
             }
-            self.take_over(now, Why::Silence, out);
+            let why = self
+                .preempted
+                .map_or(Why::Silence, |Preempted { from, priority }| Why::Preempted { from, priority });
+            self.take_over(now, why, out);
         }
     }
 
@@ -114,16 +119,19 @@ impl Machine {
         self.advert(now, out);
         out.extend([Output::Acquire, Output::Announce]);
         self.alone = self.unfit();
-        self.preempted = self.outranks_since.is_some();
         self.stood_down = false;
+        let preempted = self.preempted;
         self.enter(now, Role::Active, Some(now + self.settings.interval.duration()), why, out);
+        self.preempted = preempted;
     }
 
     /// Adverts that come by one link and not by another tell of a broken one.
     pub(super) fn note_link(&mut self, now: Time, heard: Link, out: &mut Vec<Output>) {
         let interval = self.leader.map_or(self.settings.interval, |leader| leader.interval);
         // This one comes by some link before it comes by the others, which may be after a long pause.
-        let before = self.links.values().map(|hearing| hearing.heard).max().unwrap_or(now);
+        // Adverts of one moment waited together: those of the other links may be next.
+        let earlier = self.links.values().map(|hearing| hearing.heard).filter(|&heard| heard < now);
+        let before = earlier.max().unwrap_or(now);
         for (&link, hearing) in &mut self.links {
             if self.leader.is_none() {
                 hearing.heard = now;

@@ -27,6 +27,10 @@ pub enum Event {
     },
     /// A Backup's timer was handled so late that it listens once more.
     Overslept(Duration),
+    /// This link can't be used any more.
+    LinkDown(Link),
+    /// It can again.
+    LinkUp(Link),
     /// No adverts by this link, though others have them.
     LinkSilent(Link),
     /// Adverts by this link again.
@@ -57,6 +61,13 @@ pub enum Why {
     Silence,
     /// The Active left.
     Left(IpAddr),
+    /// The Active has a lower priority.
+    Preempted {
+        /// Which one.
+        from: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
     /// A better Active was heard.
     Outranked {
         /// Which one.
@@ -132,6 +143,9 @@ impl Why {
             Self::Owner => "its priority is 255".to_owned(),
             Self::Silence => "no adverts on any link".to_owned(),
             Self::Left(from) => format!("{} left", router(from)),
+            Self::Preempted { from, priority } => {
+                format!("{} has only priority {priority}", router(from))
+            }
             Self::Outranked { by, priority } => {
                 format!("{} is Active with priority {priority}", router(by))
             }
@@ -190,13 +204,18 @@ impl Event {
                 format!("{} adverts every {interval}: going by that", router(from))
             }
             Self::Overslept(late) => format!("woke {late:.1?} late: listening once more before taking over"),
+            Self::LinkDown(down) => format!("link {} is down, or lacks this director's address", link(down)),
+            Self::LinkUp(up) => format!("link {} is up again", link(up)),
             Self::LinkSilent(silent) => format!(
                 "no adverts by link {}, though they come by another: see what is between",
                 link(silent)
             ),
             Self::LinkHeard(heard) => format!("adverts by link {} again", link(heard)),
             Self::DualActive { from, priority } => {
-                format!("{} is Active too, with priority {priority}: adverts were lost", router(from))
+                format!(
+                    "{} is Active too, with priority {priority}: adverts were lost or refused",
+                    router(from)
+                )
             }
             Self::DualActiveEnded => "the only Active again, or no more".to_owned(),
             Self::Refused(refusal) => format!("not stepping down: {}", refusal.words(names)),

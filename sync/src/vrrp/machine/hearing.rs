@@ -26,17 +26,26 @@ impl Hearing {
     }
 }
 
+/// An Active that a better director takes over from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Preempted {
+    pub(super) from: IpAddr,
+    pub(super) priority: Priority,
+}
+
 /// How often, and how long, others were Active too.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Dual {
     pub(super) episodes: u64,
     pub(super) total: Duration,
     pub(super) last: Option<Time>,
+    until: Time,
 }
 
 impl Dual {
-    /// True for the first advert of an episode.
-    pub(super) fn heard(&mut self, now: Time) -> bool {
+    /// True for the first word of an episode, which lasts `patience` longer.
+    pub(super) fn heard(&mut self, now: Time, patience: Duration) -> bool {
+        self.until = self.until.max(now + patience);
         let last = self.last.replace(now);
         match last {
             Some(last) => self.total += now.since(last),
@@ -45,8 +54,14 @@ impl Dual {
         last.is_none()
     }
 
-    /// True if an episode ended since nothing was heard for `patience`.
-    pub(super) fn ended(&mut self, now: Time, patience: Duration) -> bool {
-        self.last.take_if(|last| now.since(*last) >= patience).is_some()
+    /// True if an episode is over by now.
+    pub(super) fn ended(&mut self, now: Time) -> bool {
+        self.until <= now && self.end()
+    }
+
+    /// True if an episode ends with this.
+    pub(super) fn end(&mut self) -> bool {
+        self.until = Time::default();
+        self.last.take().is_some()
     }
 }

@@ -43,12 +43,13 @@ prop_compose! {
 
 fn input() -> impl Strategy<Value = Input> {
     let someone = || any::<u8>().prop_map(address);
-    let peer = (1_u8..=255, any::<u8>(), any::<bool>(), any::<bool>());
-    let peer = peer.prop_map(|(priority, lowered, fit, caught_up)| Peer {
+    let peer = (1_u8..=255, any::<u8>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let peer = peer.prop_map(|(priority, lowered, fit, caught_up, active)| Peer {
         priority: Priority::new(priority).unwrap(),
         lowered,
         fit,
         caught_up,
+        active,
     });
     let heard = (0_u8..3, someone(), any::<u8>(), interval(), proptest::option::of(someone()));
     prop_oneof![

@@ -271,7 +271,13 @@ impl World {
         let there = self.nodes[other].running && !self.nodes[other].paused;
         let peer = &self.nodes[other].machine;
         let (priority, lowered) = (peer.priority(), peer.fitness.lowered());
-        let peer = Peer { priority, lowered, fit: !peer.unfit(), caught_up: peer.caught_up };
+        let peer = Peer {
+            priority,
+            lowered,
+            fit: !peer.unfit(),
+            caught_up: peer.caught_up,
+            active: peer.role == Role::Active,
+        };
         self.tell(at, Input::Peer(address(other), there.then_some(peer)));
     }
 

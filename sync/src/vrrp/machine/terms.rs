@@ -101,6 +101,8 @@ pub struct Peer {
     pub fit: bool,
     /// It holds the connections.
     pub caught_up: bool,
+    /// It is Active, as it says.
+    pub active: bool,
 }
 
 /// An advert that was accepted: refused ones never come here.

@@ -45,7 +45,13 @@ fn advert(priority: u8) -> Output {
 }
 
 fn good(priority: u8) -> Option<Peer> {
-    Some(Peer { priority: Priority::new(priority).unwrap(), lowered: 0, fit: true, caught_up: true })
+    Some(Peer {
+        priority: Priority::new(priority).unwrap(),
+        lowered: 0,
+        fit: true,
+        caught_up: true,
+        active: false,
+    })
 }
 
 fn step_down(to: Option<IpAddr>, force: bool) -> Input {
@@ -499,8 +505,8 @@ fn the_last_word_of_whom_it_preempts_is_no_second_active() {
     let mut machine = machine_of(preempts, Role::Backup);
     drop(machine.handle(at(10_000), heard(34, 50)));
     let begin = machine.deadline().unwrap();
-    drop(machine.handle(begin, Input::Timer));
-    assert_eq!(machine.role(), Role::Active);
+    let why = Why::Preempted { from: peer(34), priority: Priority::new(50).unwrap() };
+    assert_eq!(told(&machine.handle(begin, Input::Timer)), [Event::Became(Role::Active, why)]);
     let dual = |output: &Output| matches!(output, Output::Note(Event::DualActive { .. }));
     let word = machine.handle(begin + Duration::from_millis(1), heard(34, 50));
     assert_eq!(done(word.clone()), [advert(100), Announce], "switches hear where the addresses are");
@@ -542,4 +548,66 @@ fn a_new_interval_is_told_at_once() {
     assert_eq!(done(out), [advert(100)]);
     assert_eq!(machine.deadline(), Some(at(10_510)));
     assert_eq!(done(machine.handle(at(10_510), Input::Timer)), [advert(100)]);
+}
+
+#[test]
+fn peers_that_say_they_are_active_are_counted_without_adverts() {
+    let mut machine = machine_of(settings(), Role::Active);
+    let claims = |active| Input::Peer(peer(34), good(50).map(|it| Peer { active, ..it }));
+    let mut says = |millis, active| told(&machine.handle(at(millis), claims(active)));
+    let priority = Priority::new(50).unwrap();
+    // Said before it heard us.
+    assert_eq!(says(10_100, true), []);
+    assert_eq!(says(10_200, false), []);
+    assert_eq!(says(10_300, true), []);
+    assert_eq!(says(11_200, true), []);
+    assert_eq!(says(11_300, true), [Event::DualActive { from: peer(34), priority }]);
+    assert_eq!(says(12_300, true), []);
+    let status = machine.status();
+    assert_eq!((status.dual_active_episodes, status.dual_active), (1, SECOND));
+    machine.sent = at(12_300);
+    let ended: Vec<_> =
+        (13..17).map(|second| told(&machine.handle(at(second * 1000), Input::Timer))).collect();
+    assert_eq!(ended, [vec![], vec![], vec![], vec![Event::DualActiveEnded]]);
+}
+
+#[test]
+fn links_that_come_and_go_are_told_once() {
+    for role in [Role::Initialize, Role::Backup, Role::Active] {
+        let mut machine = machine_of(Settings { peers: Peers::None, ..settings() }, role);
+        let mut tell = |up| told(&machine.handle(at(10_500), Input::Link(Link(1), up)));
+        assert_eq!([tell(true), tell(false), tell(false)], [vec![], vec![Event::LinkDown(Link(1))], vec![]]);
+        assert_eq!([tell(true), tell(true)], [vec![Event::LinkUp(Link(1))], vec![]]);
+    }
+}
+
+#[test]
+fn a_link_that_comes_back_was_not_silent() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_500), Input::Link(Link(1), false)));
+    for second in 11..20 {
+        assert_eq!(told(&machine.handle(at(second * 1000), heard(34, 150))), []);
+    }
+    assert_eq!(told(&machine.handle(at(19_900), Input::Link(Link(1), true))), [Event::LinkUp(Link(1))]);
+    for second in 20..24 {
+        assert_eq!(told(&machine.handle(at(second * 1000), heard(34, 150))), [], "second {second}");
+    }
+    assert_eq!(told(&machine.handle(at(24_000), heard(34, 150))), [Event::LinkSilent(Link(1))]);
+}
+
+#[test]
+fn adverts_that_waited_together_leave_no_link_silent() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    let by = |link, millis| {
+        let Input::Advert(it) = heard(34, 150) else { return (at(0), Input::Timer) };
+        (at(millis), Input::Advert(Heard { link: Link(link), ..it }))
+    };
+    let mut hear = |(now, input)| told(&machine.handle(now, input));
+    for (link, millis) in
+        [(0, 11_000), (1, 11_000), (0, 20_000), (0, 20_000), (1, 20_000), (0, 21_000), (0, 22_000)]
+    {
+        assert_eq!(hear(by(link, millis)), []);
+    }
+    assert_eq!(hear(by(0, 24_000)), []);
+    assert_eq!(hear(by(0, 25_000)), [Event::LinkSilent(Link(1))]);
 }
