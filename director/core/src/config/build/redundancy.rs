@@ -41,6 +41,7 @@ pub(super) fn build<'a>(
     let raw = value.as_ref()?;
     let links = links::build(raw.links.as_ref(), section?.key, nodes, errors);
     let (preempt, preempt_delay) = preempt(raw, errors);
+    let virtual_mac = raw.virtual_mac.as_ref().is_some_and(|on| on.value);
     Some(Redundancy {
         interval: raw.interval.as_ref().map_or(Interval::DEFAULT, |interval| interval.value),
         priorities: priorities(file, raw, errors),
@@ -57,8 +58,8 @@ pub(super) fn build<'a>(
             None | Some(raw::Reading::Rfc9568) => Checksum::Rfc9568,
             Some(raw::Reading::Rfc5798) => Checksum::Rfc5798,
         },
-        virtual_mac: raw.virtual_mac.as_ref().is_some_and(|on| on.value),
-        announcements: announcements(raw.announce.as_deref(), errors),
+        virtual_mac,
+        announcements: announcements(raw.announce.as_deref(), virtual_mac, errors),
         track: tracking::build(
             raw.track.as_ref(),
             &mut tracking::Context { nodes, links: &links, addresses, probes, errors },
@@ -112,19 +113,21 @@ fn starts_active(state: raw::InitialState) -> bool {
     }
 }
 
-fn announcements(raw: Option<&raw::Announce>, errors: &mut Diagnostics) -> Announcements {
+fn announcements(raw: Option<&raw::Announce>, virtual_mac: bool, errors: &mut Diagnostics) -> Announcements {
     let refresh = raw.and_then(|raw| raw.refresh.as_ref());
     if let Some(often) = refresh.filter(|it| !it.0.is_zero() && it.0 < REFRESH_MINIMUM) {
         let message = format!("a refresh every {} is too often", words(often.0));
         errors.error_hint(often.span, message, "every 1s at most, for each address; 0s for none");
     }
     let default = Announcements::default();
+    // Another machine that talks with that MAC address, killed as it may be, draws the switches' traffic to it.
+    let often = if virtual_mac { Some(REFRESH_MINIMUM) } else { default.refresh };
     let some = |time: Duration| Some(time).filter(|time| !time.is_zero());
     let count = raw.and_then(|raw| u8::try_from(raw.count.as_ref()?.0).ok());
     Announcements {
         count: count.unwrap_or(default.count),
         spacing: raw.and_then(|raw| raw.spacing.as_ref()).map_or(default.spacing, |spacing| spacing.0),
         repeat: raw.and_then(|raw| raw.repeat.as_ref()).map_or(default.repeat, |repeat| some(repeat.0)),
-        refresh: refresh.map_or(default.refresh, |refresh| some(refresh.0)),
+        refresh: refresh.map_or(often, |refresh| some(refresh.0)),
     }
 }

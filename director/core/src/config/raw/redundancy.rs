@@ -60,7 +60,8 @@ record! {
         spacing: Period<0, 1_000>,
         /// A second burst comes so long after the first: up to 1h, 0s for none. Default: 5s.
         repeat: Period<0, 3_600_000>,
-        /// One frame for each address every so often: 1s to 1d, 0s for none. Default: 60s.
+        /// One frame for each address every so often: 1s to 1d, 0s for none. Default: 60s; 1s with
+        /// `virtual_mac`.
         refresh: Period<0, 86_400_000>,
     }
 }

@@ -115,6 +115,14 @@ fn preempt_has_its_own_delay() {
 }
 
 #[test]
+fn a_virtual_mac_address_is_told_of_every_second() {
+    let refresh = |keys: &str| redundancy(keys).announcements.refresh;
+    assert_eq!(refresh("virtual_mac: true"), Some(Duration::from_secs(1)));
+    assert_eq!(refresh("virtual_mac: true, announce: {refresh: 30s}"), Some(Duration::from_secs(30)));
+    assert_eq!(refresh("virtual_mac: true, announce: {refresh: 0s}"), None);
+}
+
+#[test]
 fn a_director_starts_as_backup_unless_it_is_said_otherwise() {
     let starts_active = |state: &str| redundancy(&format!("initial_state: {state}")).starts_active;
     assert!(starts_active("active") && starts_active("master") && !starts_active("backup"));
