@@ -3,13 +3,15 @@
 
 use crate::contestant::Contestant;
 use crate::event::Event;
-use crate::observation::Observation;
+use crate::observation::{Calls, Observation};
 use lab::figures::{Samples, milliseconds, print_table};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// If clients that call every 5 ms pause for so long, the machine that all this runs on has stood still.
+/// If clients that call every 5 ms pause for so long, the machine that all this runs on has stood still. That says
+/// nothing of a gap that is much longer.
 const STANDSTILL: Duration = Duration::from_millis(15);
+const MUCH: u32 = 4;
 
 /// All observations, by event and contestant.
 #[derive(Debug, Default)]
@@ -28,13 +30,14 @@ struct Figures {
 impl Results {
     pub(crate) fn add(&mut self, contestant: &Contestant, event: Event, observation: &Observation) {
         let figures = self.0.entry((event, *contestant)).or_default();
-        if observation.calls.pause > STANDSTILL {
+        let Calls { gap, pause, failed, late } = observation.calls;
+        if pause > STANDSTILL && pause * MUCH > gap {
             figures.disturbed += 1;
             return;
         }
-        figures.gap.add_time(observation.calls.gap);
-        figures.failed += observation.calls.failed;
-        figures.late += observation.calls.late;
+        figures.gap.add_time(gap);
+        figures.failed += failed;
+        figures.late += late;
         if let Some(silence) = observation.silence {
             figures.silence.add_time(silence);
         }
