@@ -82,6 +82,9 @@ pub struct Holder {
     /// When what failed is tried again.
     again: Option<Time>,
     repaired: u64,
+    /// Put on, and not announced yet. VIPs and gateways are announced together: as long as the former Active has one of
+    /// both, a new connection goes out by one director and comes back by the other.
+    fresh: Vec<Placed>,
     announcer: Announcer,
     /// Something in the report is new.
     news: bool,
@@ -113,6 +116,7 @@ impl Holder {
             errors: BTreeMap::new(),
             again: None,
             repaired: 0,
+            fresh: Vec::new(),
             announcer: Announcer::open(Terms::ALONE.announcements).map_err(AddressError::Raw)?,
             news: false,
             gossip: false,
@@ -143,6 +147,7 @@ impl Holder {
         if holding != Holding::Held {
             self.placed.clear();
             self.rests.clear();
+            self.fresh.clear();
             self.announcer.clear();
         }
     }
@@ -212,6 +217,13 @@ impl Holder {
             Some(Step::Add(placed)) => self.add(now, placed).await,
             Some(Step::Renew(placed)) => self.renew(now, placed).await,
             None => {}
+        }
+        let more = self.steps.iter().any(|step| matches!(step, Step::Add(_)));
+        if !more || self.fresh.len() >= TOGETHER {
+            for placed in self.fresh.drain(..) {
+                self.announcer.begin(now, placed);
+            }
+            self.announcer.send(now, &self.picture);
         }
     }
 
@@ -405,8 +417,7 @@ impl Holder {
                     self.repaired += 1;
                     self.rests.set(placed.clone(), now + REST);
                 }
-                self.announcer.begin(now, placed.clone());
-                self.announcer.send(now, &self.picture);
+                self.fresh.push(placed.clone());
                 self.news = true;
             }
             // It is there: the notification is on its way, unless it was lost.
@@ -456,5 +467,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(100);
 /// A lease is renewed when that part of it is over.
 const RENEWALS: u32 = 3;
+/// Addresses that are announced together, at most.
+const TOGETHER: usize = 32;
 /// Netlink operations under way while all addresses are taken off.
 const AT_ONCE: usize = 32;
