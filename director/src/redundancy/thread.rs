@@ -11,7 +11,6 @@ use super::{
 };
 use crate::kernel::address::AddressError;
 use crate::status::RedundancyStatus;
-use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::thread as threads;
@@ -20,6 +19,7 @@ use sync::vrrp::machine::{Event, Input, Output, Refusal, Role};
 use sync::vrrp::timing::Time;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 
 /// What the thread can't start without.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +206,8 @@ impl Thread {
             Ok(()) = fitness.changed() => Wake::Fitness,
             ask = asked.recv() => ask.map_or(Wake::End, Wake::Ask),
             () = self.holder.changed() => Wake::Changed,
-            () = ready(()), if busy => Wake::Look,
+            // Not at once: the tasks that serve netlink have to run too.
+            () = yield_now(), if busy => Wake::Look,
             () = self.links.readable() => Wake::Look,
             () = self.hellos.readable() => Wake::Look,
             () = self.alarm.at(at) => Wake::Look,

@@ -376,3 +376,25 @@ fn who_loses_its_own_address_yields() {
         Ok(())
     });
 }
+
+#[test]
+fn a_flood_of_adverts_holds_nothing_else_up() {
+    lab::sandbox::test(|| {
+        block_on(async {
+            let (_orders, ordered) = watch::channel(Orders::default());
+            let (_lowered, fitness) = watch::channel(Lowered::default());
+            let (_asks, asked) = mpsc::channel(1);
+            let (roles, reports) = (watch::Sender::new(Role::Initialize), watch::Sender::default());
+            let inputs = Inputs { ordered, fitness, asked };
+            let outputs = Outputs { roles, reports, teller: Teller::new().0 };
+            let mut thread = Thread::open(Past::default(), inputs, outputs, Ok(()))?;
+            let other = tokio::spawn(async {});
+            for _ in 0..10 {
+                thread.more = true;
+                assert!(matches!(thread.wait().await, Wake::Look));
+            }
+            assert!(other.is_finished(), "netlink is served by tasks");
+            Ok(())
+        })
+    });
+}
