@@ -221,9 +221,9 @@ impl Holder {
         let more = self.steps.iter().any(|step| matches!(step, Step::Add(_)));
         if !more || self.fresh.len() >= TOGETHER {
             for placed in self.fresh.drain(..) {
+                // Sent when the machine is known not to have slept meanwhile.
                 self.announcer.begin(now, placed);
             }
-            self.announcer.send(now, &self.picture);
         }
     }
 
