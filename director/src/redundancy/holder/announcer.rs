@@ -65,8 +65,8 @@ impl Announcer {
                 self.schedule.end(&placed);
                 continue;
             };
-            // On other links nobody asks for addresses.
-            let Some(mac) = link.mac else { continue };
+            // On other links nobody asks for addresses, and on one that is down nobody hears.
+            let Some(mac) = link.mac.filter(|_| link.up) else { continue };
             match self.sockets.announce(Outlet { name, index: link.index, mac }, *address) {
                 Ok(()) => {
                     self.sent += 1;
