@@ -204,3 +204,74 @@ const fn words(preempt: Preempt) -> &'static str {
         Preempt::AfterSync => "after-sync",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redundancy::Addresses;
+    use crate::sample;
+    use director_core::model::Side;
+
+    fn at(seconds: u64) -> Time {
+        Time::default() + std::time::Duration::from_secs(seconds)
+    }
+
+    fn with_links(links: &[Side]) -> (Arc<Router>, View) {
+        let router = sample::router();
+        let settings = Redundancy { links: links.to_vec(), ..Redundancy::clone(&router.settings) };
+        let router = Router { settings: Arc::new(settings), ..router };
+        let view = View::new(&router, &Addresses::default()).unwrap();
+        (Arc::new(router), view)
+    }
+
+    fn part() -> Part {
+        let (router, view) = with_links(&[Side::Public, Side::Private]);
+        Part::new(router, view, at(0))
+    }
+
+    #[test]
+    fn a_start_is_no_transition() {
+        let mut part = part();
+        drop(part.handle(at(0), Input::Start));
+        let status = part.status(at(0));
+        assert_eq!((status.transitions, &*status.why, part.hello(7).caught_up), (0, "started", false));
+        let due = part.deadline().unwrap();
+        drop(part.handle(due, Input::Timer));
+        let status = part.status(due);
+        assert_eq!((part.role(), status.transitions), (Role::Active, 1));
+        assert_eq!(status.why, "no adverts on any link");
+        assert!(status.caught_up && part.hello(7).caught_up, "the Active has all connections");
+    }
+
+    #[test]
+    fn what_lowers_it_is_said() {
+        let mut part = part();
+        let reasons = vec!["ping 192.168.1.1 fails".to_owned()];
+        let input = part.track(Lowered { fitness: Fitness::Lowered(20), reasons });
+        drop(part.handle(at(0), input));
+        let status = part.status(at(0));
+        assert_eq!((status.priority, status.fit), (130, true));
+        assert_eq!(status.lowered_by, ["ping 192.168.1.1 fails"]);
+        for input in part.links(|path| path.side == Side::Public) {
+            drop(part.handle(at(0), input));
+        }
+        let status = part.status(at(0));
+        assert_eq!((status.fit, part.hello(7).fit), (false, false));
+        assert_eq!(status.lowered_by, ["private (eth1) is down", "ping 192.168.1.1 fails"]);
+    }
+
+    #[test]
+    fn the_state_machine_is_told_what_is_new() {
+        let mut part = part();
+        assert_eq!(part.links(|_| true), [Input::Link(Link(0), true), Input::Link(Link(1), true)]);
+        assert_eq!(part.links(|_| true), []);
+        let (router, view) = with_links(&[Side::Public, Side::Private]);
+        assert_eq!(part.configure(router, view), []);
+        let (router, view) = with_links(&[Side::Public]);
+        assert!(matches!(part.configure(router, view)[..], [Input::Configure(_)]));
+        assert_eq!(part.links(|_| true), []);
+        let (router, view) = with_links(&[Side::Public, Side::Private]);
+        assert!(matches!(part.configure(router, view)[..], [Input::Configure(_)]));
+        assert_eq!(part.links(|_| true), [Input::Link(Link(1), true)]);
+    }
+}
