@@ -21,7 +21,7 @@
 //! |---|---|---|---|
 //! | Start | Backup, for a down interval or, if it `starts_active`, one interval and the skew time; Active if the priority is 255 | - | - |
 //! | Shutdown | - | Initialize | gives up, leaves, Initialize |
-//! | Advert, priority 0 | - | takes over: at once if named or the only other router, else after the skew time | adverts |
+//! | Advert, priority 0 | - | takes over: at once if named, or fit and the only other router, else after the skew time | adverts |
 //! | Advert, higher | - | waits a down interval of the Active's | gives up, last word, Backup |
 //! | Advert, equal | - | as higher | as higher if the sender's address is, else as lower |
 //! | Advert, lower | - | as higher, unless it may preempt: then it lets the timer run | adverts and announces at once |

@@ -25,6 +25,7 @@ prop_compose! {
         preempt in preempt(),
         preempt_delay in 0_u64..5000,
         startup_delay in 0_u64..5000,
+        starts_active in any::<bool>(),
         peers in prop_oneof![Just(Peers::One), Just(Peers::Several)],
     ) -> Settings {
         Settings {
@@ -34,7 +35,7 @@ prop_compose! {
             preempt,
             preempt_delay: Duration::from_millis(preempt_delay),
             startup_delay: Duration::from_millis(startup_delay),
-            starts_active: false,
+            starts_active,
             peers,
             links: BTreeSet::from([Link(0)]),
         }
@@ -116,10 +117,12 @@ impl Segment {
 
 fn segment() -> impl Strategy<Value = Segment> {
     proptest::collection::vec(settings(), 2..5).prop_map(|mut all| {
-        let (interval, several) = (all[0].interval, all.len() > 2);
+        let (interval, first, several) = (all[0].interval, all[0].starts_active, all.len() > 2);
         for (last, settings) in (1..).zip(&mut all) {
             (settings.address, settings.interval, settings.startup_delay) =
                 (address(last), interval, Duration::ZERO);
+            // Else a lower one may be the first.
+            settings.starts_active = first;
             settings.peers = if several { Peers::Several } else { Peers::One };
         }
         Segment::new(&all)

@@ -276,6 +276,21 @@ fn preempts_as_it_is_told() {
 }
 
 #[test]
+fn a_better_active_in_between_begins_the_delay_anew() {
+    let patient = Settings { preempt: Preempt::Always, preempt_delay: SECOND * 5, ..settings() };
+    let mut machine = machine_of(patient, Role::Backup);
+    let lower = |machine: &mut Machine, ticks: std::ops::RangeInclusive<u64>| {
+        ticks.for_each(|tick| drop(machine.handle(at(tick * 100), heard(34, 50))));
+    };
+    lower(&mut machine, 101..=140);
+    drop(machine.handle(at(14_050), heard(36, 150)));
+    lower(&mut machine, 141..=190);
+    assert_eq!(machine.deadline(), Some(at(19_000) + DOWN), "it has heard the lower one for 4.9 s");
+    lower(&mut machine, 191..=200);
+    assert!(machine.deadline() < Some(at(20_000) + DOWN));
+}
+
+#[test]
 fn what_was_synced_before_a_change_of_role_is_void() {
     let mut machine = machine_of(settings(), Role::Backup);
     drop(machine.handle(at(10_100), Input::CaughtUp(true)));
