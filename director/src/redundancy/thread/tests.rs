@@ -341,6 +341,26 @@ fn the_last_director_keeps_its_addresses_over_a_restart() {
 }
 
 #[test]
+fn who_stops_gives_up_what_somebody_may_want() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let [host, other] = lab.directors() else { return Err("two directors".into()) };
+        let lb1 = Director::start(host, &router(|_| ()), 1)?;
+        lb1.is(Role::Active)?;
+        lb1.ask(Ask::Leave);
+        assert_eq!(lb1.holds(), 0, "another product says no hello, and may be there");
+
+        other.run("ip address add 192.168.1.35/32 dev eth0")?;
+        let slow = |router: &mut Router| Arc::make_mut(&mut router.settings).interval = Interval::DEFAULT;
+        let lb2 = Director::start(other, &router(slow), 1)?;
+        eventually(LIMIT, "it listens", || lb2.role() == Role::Backup)?;
+        lb2.ask(Ask::Leave);
+        assert_eq!(lb2.holds(), 0, "what it found is off too");
+        Ok(())
+    });
+}
+
+#[test]
 fn who_can_not_hear_does_not_take_silence_for_an_absence() {
     lab::test(|| {
         let lab = Lab::exchange()?;

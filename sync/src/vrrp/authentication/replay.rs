@@ -147,6 +147,18 @@ mod tests {
         assert_eq!(window.newest(), Sequence { epoch: 8, counter: 0 });
     }
 
+    #[test]
+    fn only_so_many_senders_are_remembered() {
+        let mut windows = Windows::default();
+        let sender = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..256 {
+            assert_eq!(windows.admit(sender(number), sequence(1)), Ok(()));
+        }
+        assert_eq!(windows.admit(sender(256), sequence(1)), Err(Discard::Stranger(sender(256))));
+        assert_eq!(windows.admit(sender(255), sequence(2)), Ok(()), "those that are known go on");
+        assert_eq!(Windows::resume((0..300).map(|it| (sender(it), sequence(1)))).iter().count(), 256);
+    }
+
     proptest! {
         #[test]
         fn nothing_is_admitted_twice(counters in proptest::collection::vec(0_u64..200, 1..300)) {
