@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::event::Event;
 use crate::observation::{self, Observation};
 use crate::product::{Directors, Keepaliveds, Product};
-use lab::Lab;
+use lab::{Capture, Lab};
 use std::fmt;
 use std::thread::sleep;
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl Contestant {
             Name::Director => Box::new(Directors::new(lab, self.interval, self.priorities)?),
             Name::Keepalived => Box::new(Keepaliveds::new(lab, self.interval, self.priorities)?),
         };
+        let capture = Capture::start()?;
         for node in 0..2 {
             product.start(node)?;
         }
@@ -73,7 +74,7 @@ impl Contestant {
             observation::wait_for_all(lab, event.before())?;
             sleep(delay);
             let happens = || event.happen(lab, product.as_mut());
-            tell(*event, observation::observe(lab, happens, event.after())?);
+            tell(*event, observation::observe(lab, &capture, happens, event.after())?);
             event.undo(lab, product.as_mut())?;
         }
         observation::wait_for_all(lab, 0)?;

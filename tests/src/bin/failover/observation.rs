@@ -50,13 +50,19 @@ pub(crate) struct Calls {
     pub(crate) failed: usize,
     /// Connections that took longer than 10 ms.
     pub(crate) late: usize,
-    /// The longest time between two calls: more than a little, and it was the machine that stood still.
+    /// The longest time between two calls. More than a little, and the client itself stood still for a moment, for
+    /// which no director need be to blame.
     pub(crate) pause: Duration,
 }
 
 /// Calls all the time while something happens that makes the machine `after` Active.
-pub(crate) fn observe(lab: &Lab, happens: impl FnOnce() -> Outcome, after: usize) -> Outcome<Observation> {
-    let capture = Capture::start()?;
+/// `capture` listens for longer than the time between two adverts.
+pub(crate) fn observe(
+    lab: &Lab,
+    capture: &Capture,
+    happens: impl FnOnce() -> Outcome,
+    after: usize,
+) -> Outcome<Observation> {
     let pinger = lab.client().ping_tcp(SocketAddr::new(VIP, PORT), EVERY, PATIENCE)?;
     pinger.steady(CALM)?;
     let event = (Instant::now(), SystemTime::now());

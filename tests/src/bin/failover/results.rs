@@ -8,10 +8,8 @@ use lab::figures::{Samples, milliseconds, print_table};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// If clients that call every 5 ms pause for so long, the machine that all this runs on has stood still. That says
-/// nothing of a gap that is much longer.
+/// Clients that call every 5 ms and pause for so long have stood still.
 const STANDSTILL: Duration = Duration::from_millis(15);
-const MUCH: u32 = 4;
 
 /// All observations, by event and contestant.
 #[derive(Debug, Default)]
@@ -23,18 +21,15 @@ struct Figures {
     silence: Samples,
     failed: usize,
     late: usize,
-    /// Observations that say more of the machine than of the contestant, and are not among the others.
-    disturbed: usize,
+    /// Observations that may say more of the machine than of the contestant.
+    paused: usize,
 }
 
 impl Results {
     pub(crate) fn add(&mut self, contestant: &Contestant, event: Event, observation: &Observation) {
         let figures = self.0.entry((event, *contestant)).or_default();
         let Calls { gap, pause, failed, late } = observation.calls;
-        if pause > STANDSTILL && pause * MUCH > gap {
-            figures.disturbed += 1;
-            return;
-        }
+        figures.paused += usize::from(pause > STANDSTILL);
         figures.gap.add_time(gap);
         figures.failed += failed;
         figures.late += late;
@@ -56,7 +51,7 @@ impl Results {
                         "3 x interval + skew",
                         "after the last advert",
                         "at most",
-                        "not counted",
+                        "paused",
                     ],
                     &figures
                         .map(|((_, contestant), figures)| silent(contestant, figures))
@@ -64,7 +59,7 @@ impl Results {
                 );
             } else {
                 print_table(
-                    &["", "gap, median", "at most", "failed", "late", "not counted"],
+                    &["", "gap, median", "at most", "failed", "late", "paused"],
                     &figures.map(|((_, contestant), figures)| told(contestant, figures)).collect::<Vec<_>>(),
                 );
             }
@@ -74,20 +69,21 @@ impl Results {
 
 fn silent(contestant: &Contestant, figures: &Figures) -> Vec<String> {
     let down = contestant.down().as_secs_f64() * 1e3;
-    let more = |silence: f64| format!("{:+.1} ms", silence - down);
+    let more =
+        |silence: f64| if silence > 0.0 { format!("{:+.1} ms", silence - down) } else { "-".to_owned() };
     let mut row = gap(contestant, figures);
     row.extend([
         format!("{} ms", milliseconds(down)),
         more(figures.silence.median()),
         more(figures.silence.largest()),
-        figures.disturbed.to_string(),
+        figures.paused.to_string(),
     ]);
     row
 }
 
 fn told(contestant: &Contestant, figures: &Figures) -> Vec<String> {
     let mut row = gap(contestant, figures);
-    row.extend([figures.failed, figures.late, figures.disturbed].map(|count| count.to_string()));
+    row.extend([figures.failed, figures.late, figures.paused].map(|count| count.to_string()));
     row
 }
 
