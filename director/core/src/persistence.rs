@@ -12,7 +12,7 @@
 //!
 //! All of it is plain data: the caller reads the kernel and carries the actions out. It knows entries as they were
 //! when they were read, so an action may come late, never so that it harms: what packets have made meanwhile stays
-//! ([`Action::Put::only_missing`]), and what is gone is not deleted twice.
+//! ([`Action::Put::only_missing`], [`Action::Delete`]), and what is gone is not deleted twice.
 
 mod live;
 mod pass;
@@ -59,6 +59,6 @@ pub enum Action {
         /// Leaves one that is there as it is.
         only_missing: bool,
     },
-    /// Deletes it.
-    Delete(Client),
+    /// Deletes it, unless it leads elsewhere by now.
+    Delete(Entry),
 }

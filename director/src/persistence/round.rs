@@ -1,9 +1,8 @@
 //! One round: all entries are read, looked at, and put right.
 
-use super::{element, entry, key};
+use super::{element, entry};
 use director_core::persistence::{Action, Client, Live, Pass, Policies, Report};
 use director_core::plan::persistence_map;
-use director_nft::ir::Key;
 use director_nft::netlink::{DynamicElement, Error, Nft, Put};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -59,13 +58,12 @@ pub fn carry_out(
     let mut families = [Changes::default(), Changes::default()];
     for action in actions {
         let client = match action {
-            Action::Put { entry, .. } => entry.client,
-            Action::Delete(client) => client,
+            Action::Put { entry, .. } | Action::Delete(entry) => entry.client,
         };
         let [four, six] = &mut families;
         let changes = if client.address.is_ipv6() { six } else { four };
         match action {
-            Action::Delete(client) => changes.delete.push(key(&client)),
+            Action::Delete(entry) => changes.delete.push(element(&entry, Duration::ZERO)),
             Action::Put { entry, only_missing } => {
                 let timeout = policies.of(entry.destination).map(|policy| policy.timeout);
                 let element = element(&entry, timeout.or(entry.left).unwrap_or_default());
@@ -77,7 +75,7 @@ pub fn carry_out(
     for (ipv6, Changes { delete, put, add }) in [false, true].into_iter().zip(families) {
         let map = persistence_map(ipv6);
         if !delete.is_empty() {
-            result = result.and(nft.delete_dynamic(map, &delete).map(drop));
+            result = result.and(nft.delete_unchanged(map, &delete).map(drop));
         }
         for (elements, how) in [(put, Put::Replace), (add, Put::OnlyMissing)] {
             if !elements.is_empty() {
@@ -91,7 +89,7 @@ pub fn carry_out(
 /// What is to be done in a family's table.
 #[derive(Default)]
 struct Changes {
-    delete: Vec<Key>,
+    delete: Vec<DynamicElement>,
     put: Vec<DynamicElement>,
     add: Vec<DynamicElement>,
 }

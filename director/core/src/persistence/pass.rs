@@ -84,12 +84,12 @@ impl<'a> Pass<'a> {
         let Entry { client, destination, left } = *entry;
         let policy = self.policies.of(destination).filter(|it| it.destinations.contains_key(&destination));
         let Some(policy) = policy else {
-            self.act(Action::Delete(client));
+            self.act(Action::Delete(*entry));
             return;
         };
         let home = policy.client(client.address);
         if home != client {
-            self.act(Action::Delete(client));
+            self.act(Action::Delete(*entry));
             let left = left.filter(|_| !self.live.has(&home, destination)).unwrap_or(policy.timeout);
             let entry = Entry { client: home, destination, left: Some(left.min(policy.timeout)) };
             self.act(Action::Put { entry, only_missing: true });
@@ -141,10 +141,10 @@ impl<'a> Pass<'a> {
             }
             let surplus = entries - share(self.policies.limit, ROOMY);
             let idle = std::mem::take(&mut self.idle[six].first).into_sorted_vec();
-            for (_, client, destination) in
+            for (left, client, destination) in
                 idle.into_iter().take(usize::try_from(surplus).unwrap_or(usize::MAX))
             {
-                if self.act(Action::Delete(client))
+                if self.act(Action::Delete(Entry { client, destination, left: Some(left) }))
                     && let Some(service) = ServiceNumber::of_mark(destination)
                 {
                     *self.report.evicted.entry(service).or_default() += 1;

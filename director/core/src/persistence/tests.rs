@@ -66,7 +66,9 @@ fn carry_out(actions: impl IntoIterator<Item = Action>, table: &mut Table) {
             Action::Put { entry, only_missing: false } => {
                 table.insert(entry.client, (entry.destination, entry.left));
             }
-            Action::Delete(client) => drop(table.remove(&client)),
+            Action::Delete(entry) => {
+                assert_eq!(table.remove(&entry.client), Some((entry.destination, entry.left)));
+            }
         }
     }
 }
@@ -199,7 +201,7 @@ fn a_full_table_loses_what_ends_first_and_nobody_uses() {
     let deleted: Vec<Client> = report
         .actions
         .iter()
-        .filter_map(|action| if let Action::Delete(client) = action { Some(*client) } else { None })
+        .filter_map(|action| if let Action::Delete(entry) = action { Some(entry.client) } else { None })
         .collect();
     let expected = addresses(80).skip(20).map(|address| Client { address, mark: 81 });
     assert_eq!(deleted, expected.collect::<Vec<_>>());

@@ -148,10 +148,25 @@ impl Nft {
     /// # Errors
     /// As [`Self::put_dynamic`].
     pub fn delete_dynamic(&mut self, map: &str, keys: &[Key]) -> Result<usize, Error> {
+        let doomed: Vec<Doomed<'_>> = keys.iter().map(|key| Doomed { key, data: None }).collect();
+        self.delete(map, &doomed)
+    }
+
+    /// As [`Self::delete_dynamic`], but spares those whose data are no longer these: packets made them anew. The
+    /// kernel deletes by key alone, so each is looked at just before.
+    ///
+    /// # Errors
+    /// As [`Self::put_dynamic`].
+    pub fn delete_unchanged(&mut self, map: &str, elements: &[DynamicElement]) -> Result<usize, Error> {
+        let doomed = elements.iter().map(|it| Doomed { key: &it.key, data: Some(&it.data) });
+        self.delete(map, &doomed.collect::<Vec<_>>())
+    }
+
+    fn delete(&mut self, map: &str, doomed: &[Doomed<'_>]) -> Result<usize, Error> {
         let spec = self.specification(map)?;
         let mut count = 0;
-        let mut look = keys.len() <= FEW;
-        for chunk in keys.chunks(CHUNK) {
+        let mut look = doomed.len() <= FEW;
+        for chunk in doomed.chunks(CHUNK) {
             let mut deletions = self.deletions(map, &spec, chunk, look)?;
             let mut made = self.settle(map, deletions, Put::Replace)?;
             count += made;
@@ -167,20 +182,24 @@ impl Nft {
         Ok(count)
     }
 
-    /// Deletions of these keys; if `look`, of those that are there.
+    /// Deletions of these; if `look`, of those that are there.
     fn deletions(
         &mut self,
         map: &str,
         spec: &MapSpec,
-        keys: &[Key],
+        doomed: &[Doomed<'_>],
         look: bool,
     ) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
-        for key in keys {
+        for Doomed { key, data } in doomed {
             let change = Change::delete(spec, key).map_err(|reason| invalid(map, reason))?;
-            if !look || read::element(&mut self.socket, map, spec, key)?.is_some() {
-                changes.push(change);
-            }
+            let there = if look || data.is_some() {
+                let there = read::element(&mut self.socket, map, spec, key)?;
+                there.is_some_and(|there| data.is_none_or(|data| living(spec, there).data == data))
+            } else {
+                true
+            };
+            changes.extend(there.then_some(change));
         }
         Ok(changes)
     }
@@ -288,6 +307,12 @@ impl Nft {
             }
         }
     }
+}
+
+/// An element that has to go: only if it has these data, if they are given.
+struct Doomed<'a> {
+    key: &'a Key,
+    data: Option<&'a [Datum]>,
 }
 
 /// What is done about one key.

@@ -98,6 +98,12 @@ fn elements_that_packets_made_are_listed_and_deleted() {
         let keys = [key(client(2)), key(client(1)), key(client(1))];
         assert_eq!(nft.delete_dynamic(MAP, &keys).unwrap(), 1);
         assert_eq!(of_clients(&mut nft), []);
+        packet_from(client(1));
+        let stale = DynamicElement { data: vec![Datum::Mark(MADE + 1)], ..entries[0].clone() };
+        assert_eq!(nft.delete_unchanged(MAP, &[stale]).unwrap(), 0, "packets made it anew");
+        assert_eq!(of_clients(&mut nft).len(), 1);
+        assert_eq!(nft.delete_unchanged(MAP, &entries).unwrap(), 1);
+        assert_eq!(of_clients(&mut nft), []);
         assert_eq!(nft.delete_dynamic("absent", &keys).unwrap_err().errno(), Some(libc::ENOENT));
     });
 }
