@@ -119,6 +119,8 @@ pub struct Control {
     addresses: AddressBook,
     /// Interfaces for the virtual MAC address may not be those that are wanted.
     virtuals_in_doubt: bool,
+    /// Addresses were not as they shall be when they were compared last.
+    addresses_in_doubt: bool,
     settings: Settings,
     memory: Memory,
     counting: Counting,
@@ -192,6 +194,7 @@ impl Control {
             conntrack: Conntrack::open()?,
             addresses: AddressBook::default(),
             virtuals_in_doubt: true,
+            addresses_in_doubt: false,
             settings: Settings::new(&configuration.model, &configuration.node),
             configuration,
             counting: Counting::resume(remembered.traffic.1)?,

@@ -5,7 +5,7 @@ use super::telling::Telling;
 use super::{Control, addresses, unix_now};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::Situation;
-use crate::redundancy::virtual_mac;
+use crate::redundancy::virtual_mac::{self, Virtuals};
 use director_core::pool::{Offer, Offers, Pool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +23,16 @@ pub(super) enum Scope<'a> {
     Services(&'a BTreeSet<String>),
     /// Addresses and settings.
     Surroundings,
+}
+
+impl Scope<'_> {
+    /// Addresses are compared too: there may be ten thousand, and weights have no part in them.
+    fn is_around(self) -> bool {
+        match self {
+            Self::Everything | Self::Surroundings => true,
+            Self::Service(_) | Self::Services(_) => false,
+        }
+    }
 }
 
 impl Control {
@@ -49,24 +59,36 @@ impl Control {
         let settings = self.settings.apply();
         self.note_repairs("setting", settings.repaired);
         errors.extend(settings.errors);
-        // Without a ruleset a VIP would answer with the host's own sockets.
-        if ruleset.is_ok() {
-            let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
-            let (router, thread) = (self.router.as_ref(), &mut self.thread);
-            let links = virtuals.keys().cloned().collect();
-            errors.extend(self.addresses.order(wanted, links, router, thread, &mut self.memory).await);
+        let mut failed = Vec::new();
+        if scope.is_around() || self.addresses_in_doubt {
+            failed = self.reconcile_addresses(&virtuals, ruleset.is_ok()).await;
+            self.addresses_in_doubt = !failed.is_empty();
         }
         if doubt && ruleset.is_ok() {
             errors.extend(virtual_mac::clear(&virtuals).await);
         }
         self.virtuals_in_doubt = doubt && !errors.is_empty();
+        errors.extend(failed);
+        let changed = ruleset.as_ref().is_ok_and(|synced| synced.operations > 0);
+        self.history.reconciled(&errors, changed.then(|| started.elapsed()));
+        ruleset.map(|_| ())
+    }
+
+    /// Orders the addresses if the ruleset is there, without which a VIP would answer with the host's own sockets, and
+    /// takes up what became of them. Returns what could not be done.
+    async fn reconcile_addresses(&mut self, virtuals: &Virtuals, ruleset_is_there: bool) -> Vec<String> {
+        let mut errors = Vec::new();
+        if ruleset_is_there {
+            let wanted = addresses::wanted(&self.configuration.model, &self.configuration.node);
+            let (router, thread) = (self.router.as_ref(), &mut self.thread);
+            let links = virtuals.keys().cloned().collect();
+            errors.extend(self.addresses.order(wanted, links, router, thread, &mut self.memory).await);
+        }
         let report = Arc::clone(&self.thread.addresses.borrow_and_update());
         let addresses = self.addresses.take(&report, &self.memory);
         self.note_repairs("address", addresses.repaired);
         errors.extend(addresses.errors);
-        let changed = ruleset.as_ref().is_ok_and(|synced| synced.operations > 0);
-        self.history.reconciled(&errors, changed.then(|| started.elapsed()));
-        ruleset.map(|_| ())
+        errors
     }
 
     /// Decides anew what servers may get, and notes what changed by it.
