@@ -1,7 +1,7 @@
 //! With the thread that holds the addresses: the role from it, and what it goes on with after a restart.
 
 use super::Control;
-use crate::redundancy::{Ask, Handle, Sequences};
+use crate::redundancy::{Ask, Handle, Sequences, asking};
 use crate::targets;
 use std::time::{Duration, Instant};
 use sync::vrrp::machine::Role;
@@ -55,19 +55,13 @@ impl Control {
     /// Has the thread take part no more: another director takes over. Alone, the addresses stay.
     pub(super) async fn leave(&mut self) {
         if self.configuration.keyring.is_some()
-            && let Ok(Some(heard)) = timeout(ANSWER, self.ask(Ask::Heard)).await
+            && let Ok(Ok(heard)) = timeout(ANSWER, asking::ask(&self.thread.asks, Ask::Heard)).await
         {
             self.save_heard(heard);
         }
-        if !matches!(timeout(LEAVE, self.ask(Ask::Leave)).await, Ok(Some(()))) {
+        if !matches!(timeout(LEAVE, asking::ask(&self.thread.asks, Ask::Leave)).await, Ok(Ok(()))) {
             tracing::error!("the thread that holds the addresses did not give them up in time");
         }
-    }
-
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.thread.asks.send(question(reply)).await.ok()?;
-        answer.await.ok()
     }
 
     fn save_heard(&mut self, heard: Sequences) {

@@ -49,7 +49,14 @@ pub async fn failover(
     }
 }
 
-async fn ask<T>(asks: &mpsc::Sender<Ask>, what: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Silent> {
+/// Asks, and waits for the answer for as long as the thread takes.
+///
+/// # Errors
+/// The thread has ended.
+pub async fn ask<T>(
+    asks: &mpsc::Sender<Ask>,
+    what: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Silent> {
     let (reply, answer) = oneshot::channel();
     asks.send(what(reply)).await.map_err(|_| Silent)?;
     answer.await.map_err(|_| Silent)
