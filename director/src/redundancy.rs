@@ -138,14 +138,12 @@ pub enum Ask {
     Leave(oneshot::Sender<()>),
 }
 
-/// Why there was no planned failover. Nothing has changed then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why there was no planned failover. Nothing has changed then. [`asking::failover`] puts it into words.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FailoverError {
     /// One director alone.
-    #[error("there is no virtual router: the configuration has no `redundancy`")]
     Alone,
     /// Not in the file.
-    #[error("there is no node named {name:?}{}", .suggestion.as_ref().map(|it| format!("; did you mean {it:?}?")).unwrap_or_default())]
     UnknownNode {
         /// What was asked for.
         name: String,
@@ -153,8 +151,7 @@ pub enum FailoverError {
         suggestion: Option<String>,
     },
     /// The virtual router says no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
 }
 
 /// Something that people may want to know, with the moment it happened.

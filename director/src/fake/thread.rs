@@ -25,7 +25,7 @@ fn failover(to: Option<&str>, force: bool) -> Result<Option<String>, FailoverErr
     match to {
         None if force => Ok(None),
         None | Some("lb2") => Ok(Some("lb2".to_owned())),
-        Some("lb1") => Err(Refusal::Itself.into()),
+        Some("lb1") => Err(FailoverError::Refused(Refusal::Itself)),
         Some(name) => {
             Err(FailoverError::UnknownNode { name: name.to_owned(), suggestion: Some("lb2".to_owned()) })
         }
