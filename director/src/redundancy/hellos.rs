@@ -1,15 +1,15 @@
 //! The directors' hellos: sockets, and what is known from them.
 
-use super::inlet::{Inlet, any_readable};
+use super::inlet::{Inlet, any_readable, on_link};
 use super::refusals::{Refusals, advice};
 use super::router::View;
 use super::{News, Router, Sequences, Teller};
 use crate::status::{PeerSays, PeerStatus};
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::IpAddr;
 use std::time::Duration;
 use sync::hello::{self, Cadence, Hello, LONGEST, Listener, Outcome, Peers, Speaker};
 use sync::vrrp::authentication::Sequence;
@@ -274,7 +274,7 @@ fn open(place: &Place) -> io::Result<(Inlet, u32)> {
         socket.set_unicast_hops_v6(HOPS.into())?;
         socket.set_recv_hoplimit_v6(true)?;
     }
-    socket.bind(&address(place.local, place.port, index))?;
+    socket.bind(&on_link(place.local, place.port, index))?;
     Ok((Inlet::new(socket)?, index))
 }
 
@@ -284,17 +284,8 @@ fn say(hello: &Hello, speaker: &mut Speaker, mouths: &[Mouth]) {
         let Some((inlet, index)) = &mouth.open else { continue };
         let message = speaker.say(hello, mouth.place.local);
         for &peer in &mouth.peers {
-            let _ = inlet.socket().send_to(&message, &address(peer, mouth.place.port, *index));
+            let _ = inlet.socket().send_to(&message, &on_link(peer, mouth.place.port, *index));
         }
-    }
-}
-
-fn address(address: IpAddr, port: u16, index: u32) -> SockAddr {
-    match address {
-        IpAddr::V6(scoped) if scoped.is_unicast_link_local() => {
-            SocketAddrV6::new(scoped, port, 0, index).into()
-        }
-        IpAddr::V4(_) | IpAddr::V6(_) => SocketAddr::new(address, port).into(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Sockets that packets come in by, with what their IP headers said.
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::task::Poll;
 use tokio::io::Interest;
@@ -66,6 +66,16 @@ impl Inlet {
             }
             read => read,
         }
+    }
+}
+
+/// Where to send to or from, by the interface of that number: addresses that are good on one link alone need it.
+pub(super) fn on_link(address: IpAddr, port: u16, index: u32) -> SockAddr {
+    match address {
+        IpAddr::V6(scoped) if scoped.is_unicast_link_local() || scoped.is_multicast() => {
+            SocketAddrV6::new(scoped, port, 0, index).into()
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => SocketAddr::new(address, port).into(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Raw sockets for the adverts of one link.
 
-use crate::redundancy::inlet::Inlet;
+use crate::redundancy::inlet::{Inlet, on_link};
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::IpAddr;
 use std::num::NonZeroU8;
 use sync::vrrp::packet::{GROUP_V4, GROUP_V6, HOPS, PROTOCOL};
 
@@ -47,7 +47,7 @@ impl Sockets {
             (IpAddr::V6(_), group) => {
                 receiver.set_multicast_all_v6(false)?;
                 // Unlike over IPv4, one that is not bound hears other sockets' groups all the same.
-                receiver.bind(&address(place.local, index))?;
+                receiver.bind(&on_link(place.local, NO_PORT, index))?;
                 receiver.set_recv_hoplimit_v6(true)?;
                 setsockopt(&receiver, sockopt::Ipv6RecvPacketInfo, &true)?;
                 if let Some(vrid) = group {
@@ -70,7 +70,7 @@ impl Sockets {
             sender.set_multicast_if_v6(index)?;
             sender.set_tclass_v6(INTERNETWORK_CONTROL)?;
         }
-        sender.bind(&address(place.local, index))?;
+        sender.bind(&on_link(place.local, NO_PORT, index))?;
         Ok(Self { sender, inlet: Inlet::new(receiver)?, index })
     }
 
@@ -89,7 +89,7 @@ impl Sockets {
     /// # Errors
     /// The queue is full, the interface is down.
     pub(super) fn send(&self, message: &[u8], destination: IpAddr) -> io::Result<()> {
-        self.sender.send_to(message, &address(destination, self.index)).map(drop)
+        self.sender.send_to(message, &on_link(destination, NO_PORT, self.index)).map(drop)
     }
 }
 
@@ -99,15 +99,6 @@ fn raw(place: &Place) -> io::Result<Socket> {
         Socket::new(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::from(i32::from(PROTOCOL))))?;
     socket.bind_device(Some(place.interface.as_bytes()))?;
     Ok(socket)
-}
-
-fn address(address: IpAddr, index: u32) -> SockAddr {
-    match address {
-        IpAddr::V6(scoped) if scoped.is_unicast_link_local() || scoped.is_multicast() => {
-            SocketAddrV6::new(scoped, 0, 0, index).into()
-        }
-        IpAddr::V4(_) | IpAddr::V6(_) => SocketAddr::new(address, 0).into(),
-    }
 }
 
 /// Other virtual routers of the link shall not wake us. Over IPv4 the IP header comes first.
@@ -122,6 +113,8 @@ fn only(vrid: NonZeroU8, v4: bool) -> [SockFilter; 5] {
     ]
 }
 
+/// Adverts are a protocol of their own, without ports.
+const NO_PORT: u16 = 0;
 /// TOS or traffic class 0xc0: what routers tell each other comes before other traffic.
 const INTERNETWORK_CONTROL: u32 = 0xc0;
 /// Classic BPF: `ldx imm`, `ldx msh`, `ldb ind`, `jeq`, `ret`.
