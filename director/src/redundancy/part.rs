@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use sync::hello::Hello;
-use sync::vrrp::machine::{
-    Event, Fitness, Input, Link, Machine, Names, Output, Peers, Preempt, Role, Status, Why,
-};
+use sync::vrrp::machine::{Event, Input, Link, Machine, Names, Output, Peers, Preempt, Role, Status, Why};
 use sync::vrrp::timing::Time;
 
 /// A director in a virtual router.
@@ -83,7 +81,7 @@ impl Part {
 
     /// A Backup hears an Active.
     pub(super) fn hears_active(&self) -> bool {
-        self.machine.status().active.is_some()
+        self.machine.hears_active()
     }
 
     /// Takes up what tracked targets say.
@@ -131,7 +129,7 @@ impl Part {
             role: status.role,
             priority: status.priority,
             lowered: status.fitness.lowered(),
-            fit: fit(&status),
+            fit: status.fit,
             caught_up: holds_connections(&status),
             configuration: self.router.configuration.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,7 +155,7 @@ impl Part {
             vrid: vrid.get(),
             priority: status.priority.get(),
             configured_priority: self.view.settings.priority.get(),
-            fit: fit(&status),
+            fit: status.fit,
             lowered_by: down.chain(self.lowered.reasons.iter().cloned()).collect(),
             preempt: words(*preempt).to_owned(),
             stood_down: status.stood_down,
@@ -188,10 +186,6 @@ impl Part {
     }
 }
 
-fn fit(status: &Status) -> bool {
-    status.fitness != Fitness::Unfit && status.links_down.is_empty()
-}
-
 /// The Active has them all.
 fn holds_connections(status: &Status) -> bool {
     status.role == Role::Active || status.caught_up
@@ -211,6 +205,7 @@ mod tests {
     use crate::redundancy::Addresses;
     use crate::sample;
     use director_core::model::Side;
+    use sync::vrrp::machine::Fitness;
 
     fn at(seconds: u64) -> Time {
         Time::default() + std::time::Duration::from_secs(seconds)

@@ -137,6 +137,12 @@ impl Machine {
         self.role
     }
 
+    /// True for a Backup that hears an Active.
+    #[must_use]
+    pub const fn hears_active(&self) -> bool {
+        self.leader.is_some()
+    }
+
     /// Takes in what happened at `now`, which must not go back, and says what to do.
     #[must_use]
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Output> {

@@ -17,6 +17,8 @@ pub struct Status {
     pub priority: Priority,
     /// What tracked targets say.
     pub fitness: Fitness,
+    /// It could serve: nothing makes it unfit, and all links are up.
+    pub fit: bool,
     /// Links without a carrier.
     pub links_down: Vec<Link>,
     /// Links where adverts are missing that come by others.
@@ -45,6 +47,7 @@ impl Machine {
             since: self.since,
             priority: self.priority(),
             fitness: self.fitness,
+            fit: !self.unfit(),
             links_down: links(|hearing| !hearing.up),
             links_silent: links(|hearing| hearing.silent),
             active: self.leader.map(|leader| (leader.from, leader.priority, leader.heard)),
