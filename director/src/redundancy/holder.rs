@@ -185,10 +185,7 @@ impl Holder {
         });
         let removals: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(AT_ONCE).collect().await;
         for (placed, index, gone) in removals {
-            if gone.is_ok() {
-                self.picture.put_off(placed.0, index);
-            }
-            self.note(now, Subject::Address(placed), gone);
+            self.removed(now, placed, index, gone);
         }
         for name in lower {
             self.raise(now, name, false).await;
@@ -245,7 +242,7 @@ impl Holder {
     pub fn announce_all(&mut self, now: Time) {
         let Some(ordered) = self.ordered.as_ref().filter(|_| self.holding == Holding::Held) else { return };
         for placed in &ordered.wanted {
-            if self.picture.prefixes(placed.0, &placed.1).next().is_some() {
+            if self.has(placed.0, &placed.1) {
                 self.announcer.begin(now, placed.clone());
             }
         }
@@ -319,7 +316,7 @@ impl Holder {
     /// `address` is on that interface, whoever put it there.
     #[must_use]
     pub fn has(&self, address: IpAddr, interface: &str) -> bool {
-        self.picture.prefixes(address, interface).next().is_some()
+        self.picture.has(address, interface)
     }
 }
 
@@ -393,6 +390,10 @@ impl Holder {
     async fn remove(&mut self, now: Time, placed: Placed) {
         let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
         let done = self.kernel.remove(placed.0, &Interface { name: &placed.1, index }).await;
+        self.removed(now, placed, index, done);
+    }
+
+    fn removed(&mut self, now: Time, placed: Placed, index: u32, done: Result<(), AddressError>) {
         if done.is_ok() {
             self.picture.put_off(placed.0, index);
             self.announcer.end(&placed);

@@ -207,6 +207,12 @@ impl Picture {
         self.entries(address, interface).map(|(entry, _)| entry.prefix)
     }
 
+    /// `address` is on an interface, whoever put it there.
+    #[must_use]
+    pub fn has(&self, address: IpAddr, interface: &str) -> bool {
+        self.entries(address, interface).next().is_some()
+    }
+
     /// Whether `address` is on an interface as a host address: `None` if it isn't, true if it is for ever.
     #[must_use]
     pub fn host(&self, address: IpAddr, interface: &str) -> Option<bool> {

@@ -60,8 +60,7 @@ impl Announcer {
             let Some(placed) = self.schedule.due(now) else { return };
             let (address, name) = &placed;
             let link = picture.link(name);
-            let there = picture.prefixes(*address, name).next().is_some();
-            let Some(link) = link.filter(|_| there) else {
+            let Some(link) = link.filter(|_| picture.has(*address, name)) else {
                 self.schedule.end(&placed);
                 continue;
             };

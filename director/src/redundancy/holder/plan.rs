@@ -75,7 +75,7 @@ impl Goal<'_> {
         let wanted = self.ordered.wanted.iter().filter(|_| held);
         for placed in wanted {
             let (address, interface) = placed;
-            let present = picture.prefixes(*address, interface).next().is_some();
+            let present = picture.has(*address, interface);
             if present {
                 plan.in_place.push(placed.clone());
             }
