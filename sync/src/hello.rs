@@ -46,6 +46,10 @@ pub struct Hello {
     pub fit: bool,
     /// It holds the connections.
     pub caught_up: bool,
+    /// The operator made it step down, and it has not been Active since.
+    pub stood_down: bool,
+    /// It is Active since the operator made another one step down.
+    pub chosen: bool,
     /// Hash of its configuration: 1 to 64 hexadecimal digits.
     pub configuration: String,
     /// Version of its program: 1 to 64 bytes of printable ASCII.

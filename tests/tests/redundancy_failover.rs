@@ -112,3 +112,34 @@ fn a_failover_that_would_lose_service_is_refused() {
         Ok(())
     });
 }
+
+#[test]
+fn one_that_is_forced_to_be_active_stays_so_until_it_fails() {
+    lab::test(|| {
+        let (lab, pair, _servers) = Lab::exchange()?.serve_pair(&pair("preempt: always"))?;
+        pair.active_is("lb1")?;
+        all_fit(&pair)?;
+        let capture = Capture::start()?;
+        more_adverts(&capture, "lb1", "eth0", 1)?;
+        let lb2 = &lab.directors()[1];
+        lb2.unplug("eth1")?;
+        pair["lb1"].shows("it knows", |status| status["peers"][0]["says"]["fit"] == false)?;
+        pair["lb1"].cli(&["failover", "--force"])?;
+        pair["lb2"].shows("it knows that it is wanted", |status| status["chosen"] == true)?;
+        // Hellos come once a second.
+        more_adverts(&capture, "lb2", "eth0", 30)?;
+        pair.active_is("lb2")?;
+        pair.held_by(&["lb2"], &ADDRESSES)?;
+        assert_eq!(pair["lb1"].redundancy()?["stood_down"], true);
+        assert!(pair["lb2"].cli(&["status"])?.contains("lb1 left, as an operator wanted"));
+
+        lb2.plug("eth1")?;
+        pair["lb2"].shows("it is well", |status| status["fit"] == true && status["chosen"] == true)?;
+        lb2.unplug("eth1")?;
+        pair.active_is("lb1")?;
+        pair.held_by(&["lb1"], &ADDRESSES)?;
+        let frames = capture.frames()?;
+        assert_eq!(reigns(&frames), ["lb1", "lb2", "lb1"], "{}", listed(&frames));
+        Ok(())
+    });
+}

@@ -57,7 +57,8 @@ fn the_operator_names_the_next_one() {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         }
         // Only a signed advert says who is meant.
-        let (_lab, pair, _servers) = three(lab, "preempt: never\nkey_file: /run/director/key")?;
+        // Nobody preempts whom an operator chose.
+        let (_lab, pair, _servers) = three(lab, "preempt: always\nkey_file: /run/director/key")?;
         let capture = Capture::start()?;
         more_adverts(&capture, "lb1", "eth1", 2)?;
         let mut active = "lb1";
@@ -71,6 +72,7 @@ fn the_operator_names_the_next_one() {
             pair[active].cli(arguments)?;
             pair.active_is(next)?;
             pair.held_by(&[next], &ADDRESSES)?;
+            more_adverts(&capture, next, "eth1", 10)?;
             active = next;
         }
         let frames = capture.frames()?;

@@ -83,6 +83,7 @@ pub(crate) fn redundancy() -> RedundancyStatus {
         lowered_by: vec![],
         preempt: "after-sync".into(),
         stood_down: false,
+        chosen: false,
         caught_up: false,
         interval_seconds: 1.0,
         authenticated: true,

@@ -28,6 +28,8 @@ pub struct RedundancyStatus {
     pub preempt: String,
     /// It does not take over by itself since the operator made it step down.
     pub stood_down: bool,
+    /// It is Active since the operator made another director step down: nobody preempts it.
+    pub chosen: bool,
     /// It holds the connections of the Active.
     pub caught_up: bool,
     /// How often the Active adverts, in seconds.

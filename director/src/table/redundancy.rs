@@ -8,7 +8,8 @@ use std::time::Duration;
 /// What this director is, who is Active, the peers and the links.
 pub(super) fn write(f: &mut Formatter<'_>, status: &RedundancyStatus) -> fmt::Result {
     let (role, since) = (word(status.role), duration(status.since_seconds));
-    writeln!(f, "{role} for {since}: {}{}", printable(&status.why), active(status))?;
+    let chosen = if status.chosen { ", as an operator wanted: nobody preempts it" } else { "" };
+    writeln!(f, "{role} for {since}: {}{chosen}{}", printable(&status.why), active(status))?;
     let signed = if status.authenticated { "signed" } else { "not signed" };
     writeln!(
         f,
@@ -215,6 +216,16 @@ configuration ";
         assert!(attention(&status).contains(&"peer lb2 says nothing any more".to_owned()));
         status.peers[0].says = None;
         assert!(peer(&status.peers[0]).starts_with("says no hello"));
+    }
+
+    #[test]
+    fn one_that_an_operator_chose_says_so() {
+        let status = RedundancyStatus { chosen: true, why: "lb2 left".into(), ..sample::redundancy() };
+        let text = text(Some(status));
+        assert!(
+            text.contains("\nActive for 2h 4m: lb2 left, as an operator wanted: nobody preempts it\n"),
+            "{text}"
+        );
     }
 
     #[test]

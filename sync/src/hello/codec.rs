@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"hello":1,"node":"lb1","instance":1,"role":"active","priority":150,"lowered":0,"fit":true,
-//!  "caught_up":true,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}
+//!  "caught_up":true,"stood_down":false,"chosen":false,"configuration":"0123456789abcdef","version":"0.1.0",
+//!  "centiseconds":100}
 //! ```
 //!
 //! Text and not bytes in fixed places: there is one a second, so that its size costs nothing; whoever captures it can
@@ -29,6 +30,8 @@ impl Hello {
             lowered: self.lowered,
             fit: self.fit,
             caught_up: self.caught_up,
+            stood_down: self.stood_down,
+            chosen: self.chosen,
             configuration: self.configuration.clone(),
             version: self.version.clone(),
             centiseconds: self.interval.centiseconds(),
@@ -58,6 +61,8 @@ impl Hello {
             lowered: wire.lowered,
             fit: wire.fit,
             caught_up: wire.caught_up,
+            stood_down: wire.stood_down,
+            chosen: wire.chosen,
             configuration: text("configuration", wire.configuration, |byte| byte.is_ascii_hexdigit())?,
             version: text("version", wire.version, |byte| byte == b' ' || byte.is_ascii_graphic())?,
             interval: Interval::from_centiseconds(wire.centiseconds)
@@ -82,6 +87,11 @@ struct Wire {
     lowered: u8,
     fit: bool,
     caught_up: bool,
+    // Earlier versions don't say these.
+    #[serde(default)]
+    stood_down: bool,
+    #[serde(default)]
+    chosen: bool,
     configuration: String,
     version: String,
     centiseconds: u16,
@@ -115,9 +125,11 @@ mod tests {
     fn is_readable_and_has_room_for_more() {
         let expected = concat!(
             r#"{"hello":1,"node":"lb1","instance":7,"role":"backup","priority":150,"lowered":0,"fit":true,"#,
-            r#""caught_up":false,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}"#
+            r#""caught_up":false,"stood_down":true,"chosen":false,"configuration":"0123456789abcdef","version":"0.1.0","centiseconds":100}"#
         );
         assert_eq!(String::from_utf8(hello().encode()).unwrap(), expected);
+        let earlier = Hello { stood_down: false, ..hello() };
+        assert_eq!(changed(r#""stood_down":true,"chosen":false,"#, ""), Ok(earlier));
         assert_eq!(changed(r#""node":"#, r#""later":{"a":[1]},"node":"#), Ok(hello()));
     }
 

@@ -141,6 +141,8 @@ impl Peers {
             fit: hello.fit && hello.role != Role::Initialize,
             caught_up: hello.caught_up,
             active: active(&hello),
+            stood_down: hello.stood_down,
+            chosen: hello.chosen,
         };
         (known.heard, known.reachable, known.says) = (Some(now), true, Some(hello));
         out.extend(known.compare(&self.configuration));

@@ -24,7 +24,7 @@
 //! | Advert, priority 0 | - | takes over: at once if named, or fit and the only other router, else after the skew time | adverts |
 //! | Advert, higher | - | waits a down interval of the Active's | gives up, last word, Backup |
 //! | Advert, equal | - | as higher | as higher if the sender's address is, else as lower |
-//! | Advert, lower | - | as higher, unless it may preempt: then it lets the timer run | adverts and announces at once |
+//! | Advert, lower | - | as higher, unless it may preempt one that nobody chose: then it lets the timer run | adverts and announces at once |
 //! | Timer | - | Active | adverts |
 //! | `Link`, `Fitness`, `Peer` | remembers | remembers; deaf or not | remembers; may yield |
 //! | `CaughtUp` | remembers | may preempt | - |
@@ -38,12 +38,15 @@
 //!   it listens once more.
 //! - *Deaf.* A Backup whose links are all down has not heard silence either: it doesn't take over.
 //! - *Leaving counts from the Active alone.* Of two Actives the loser's last word starts no race.
+//! - *Chosen.* Whoever follows an Active that the operator made step down is what the operator wants: nobody preempts
+//!   it, and it yields only when it is worse off than it was then.
 //! - *Giving up.* The addresses go before the last advert, so that whoever hears it can announce them.
 //!
 //! Nothing here waits, fails or panics, whatever the order of inputs and moments.
 
 mod active;
 mod backup;
+mod choice;
 mod event;
 mod hearing;
 #[cfg(test)]
@@ -60,7 +63,8 @@ pub use status::Status;
 pub use terms::{Fitness, Heard, Input, Link, Output, Peer, Peers, Preempt, Role, Settings};
 
 use crate::vrrp::timing::{Priority, Time, down, skew};
-use hearing::{Dual, Hearing, Leader, Preempted};
+use choice::Choice;
+use hearing::{Dual, Hearing, Leader, Left, Preempted};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -85,6 +89,8 @@ pub struct Machine {
     stood_down: bool,
     /// Backup: the lower Active that it is taking over from. Active: the one that it took over from.
     preempted: Option<Preempted>,
+    /// Backup: the Active that left, until another one is heard.
+    left: Option<Left>,
     /// Backup: it woke late, and listens once more.
     overslept: bool,
     /// Active: when the last advert went out.
@@ -93,6 +99,10 @@ pub struct Machine {
     answers: u8,
     /// Active: nobody took over when it yielded.
     alone: bool,
+    /// Active: whether the operator wants it to be.
+    choice: Choice,
+    /// Active: the least that ailed it since it took over.
+    ailment: u16,
     /// Active: a peer says that it is too, and since when.
     claims: Option<(IpAddr, Time)>,
     dual: Dual,
@@ -116,10 +126,13 @@ impl Machine {
             outranks_since: None,
             stood_down: false,
             preempted: None,
+            left: None,
             overslept: false,
             sent: now,
             answers: 0,
             alone: false,
+            choice: Choice::None,
+            ailment: 0,
             claims: None,
             dual: Dual::default(),
         }
@@ -185,6 +198,7 @@ impl Machine {
             (Role::Initialize | Role::Backup, Input::Peer(address, peer)) => self.set_peer(address, peer),
             (Role::Active, Input::Peer(address, peer)) => {
                 self.set_peer(address, peer);
+                self.choice.hear(address, peer);
                 self.compare(now, address, peer, &mut out);
                 self.reconsider(now, &mut out);
             }
@@ -257,7 +271,8 @@ impl Machine {
         (self.role, self.since, self.deadline) = (role, now, deadline);
         self.leader = None;
         self.outranks_since = None;
-        (self.preempted, self.claims) = (None, None);
+        (self.preempted, self.left, self.claims) = (None, None, None);
+        self.choice = Choice::None;
         self.overslept = false;
         self.caught_up = false;
         self.answers = 0;
@@ -279,6 +294,16 @@ impl Machine {
 
     fn unfit(&self) -> bool {
         self.fitness == Fitness::Unfit || self.links.values().any(|link| !link.up)
+    }
+
+    /// How badly off it is: above all what makes it unfit counts, then what lowers it.
+    fn ails(&self) -> u16 {
+        let down = self.links.values().filter(|link| !link.up).count();
+        let causes = down + usize::from(self.fitness == Fitness::Unfit);
+        match u16::try_from(causes) {
+            Ok(0) => self.fitness.lowered().into(),
+            causes => causes.unwrap_or(u16::MAX).saturating_add(u8::MAX.into()),
+        }
     }
 
     /// No link is up: silence means nothing. Alone it would be nothing else.

@@ -38,6 +38,8 @@ fn hello(node: &str) -> Hello {
         lowered: 0,
         fit: true,
         caught_up: true,
+        stood_down: false,
+        chosen: false,
         configuration: "0123456789abcdef".into(),
         version: "0.1.0".into(),
         interval: Interval::DEFAULT,
@@ -120,6 +122,8 @@ fn directors_hear_each_other_by_either_family_signed_or_not() {
                     fit: true,
                     caught_up: true,
                     active: false,
+                    stood_down: false,
+                    chosen: false,
                 };
                 assert_eq!(said, [(first, Some(peer))]);
                 assert_eq!(lb2.news(), ["PeerHeard { node: \"lb1\" }"]);

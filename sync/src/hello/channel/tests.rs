@@ -18,6 +18,8 @@ pub(in crate::hello) fn hello() -> Hello {
         lowered: 0,
         fit: true,
         caught_up: false,
+        stood_down: true,
+        chosen: false,
         configuration: "0123456789abcdef".into(),
         version: "0.1.0".into(),
         interval: Interval::DEFAULT,
@@ -33,13 +35,17 @@ prop_compose! {
         lowered: u8,
         fit: bool,
         caught_up: bool,
+        stood_down: bool,
+        chosen: bool,
         configuration in "[0-9a-f]{1,64}",
         version in "[ -~]{1,64}",
         centiseconds in 1_u16..0x1000,
     ) -> Hello {
         let priority = Priority::new(priority).unwrap();
         let interval = Interval::from_centiseconds(centiseconds).unwrap();
-        Hello { node, instance, role, priority, lowered, fit, caught_up, configuration, version, interval }
+        Hello {
+            node, instance, role, priority, lowered, fit, caught_up, stood_down, chosen, configuration, version, interval
+        }
     }
 }
 

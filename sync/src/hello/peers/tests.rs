@@ -24,8 +24,15 @@ fn hear(peers: &mut Peers, millis: u64, hello: Hello) -> Vec<Outcome> {
 }
 
 fn says(fit: bool) -> Outcome {
-    let peer =
-        Peer { priority: Priority::new(150).unwrap(), lowered: 0, fit, caught_up: false, active: false };
+    let peer = Peer {
+        priority: Priority::new(150).unwrap(),
+        lowered: 0,
+        fit,
+        caught_up: false,
+        active: false,
+        stood_down: true,
+        chosen: false,
+    };
     Outcome::Peer(ip(LB1), Some(peer))
 }
 
@@ -155,6 +162,8 @@ proptest! {
                 fit: hello.fit && hello.role != Role::Initialize,
                 caught_up: hello.caught_up,
                 active: hello.role == Role::Active,
+                stood_down: hello.stood_down,
+                chosen: hello.chosen,
             };
             let out = hear(&mut peers, now, hello);
             prop_assert_eq!(out.last(), Some(&Outcome::Peer(ip(LB1), Some(expected))));

@@ -1,7 +1,7 @@
 //! Active (RFC 9568, section 6.4.3).
 
 use super::hearing::Leader;
-use super::{Event, Fitness, Heard, LEAVING, Machine, Output, Peer, Peers, Preempt, Refusal, Role, Why};
+use super::{Event, Heard, LEAVING, Machine, Output, Peer, Peers, Preempt, Refusal, Role, Why};
 use crate::vrrp::timing::{Interval, Priority, Time, down, silence};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl Machine {
     pub(super) fn reconsider(&mut self, now: Time, out: &mut Vec<Output>) {
         let own = self.priority();
         self.alone &= self.unfit();
-        let sound = !self.unfit() && self.fitness == Fitness::Fit;
-        if sound || self.settings.peers == Peers::None {
+        let stays = self.stays();
+        if stays || self.ails() == 0 || self.settings.peers == Peers::None {
             return;
         }
         let after_sync = self.settings.preempt == Preempt::AfterSync;
@@ -86,7 +86,9 @@ impl Machine {
         // What ails both is no reason: it would come back as soon as the other one looks at itself.
         let ahead = |peer: &Peer| peer.priority > own && peer.lowered < lowered;
         let better = |peer: &Peer| self.unfit() || ahead(peer) && (peer.caught_up || !after_sync);
-        if let Some(to) = self.best(better) {
+        // One that the operator made step down, if nobody else can.
+        let willing = self.best(|peer| better(peer) && !peer.stood_down);
+        if let Some(to) = willing.or_else(|| self.best(better)) {
             self.yield_to(now, Some(to), Why::Yielded { to: Some(to) }, out);
         } else if self.unfit() && self.peers.is_empty() && !self.alone {
             self.yield_to(now, None, Why::Yielded { to: None }, out);

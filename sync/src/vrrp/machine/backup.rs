@@ -1,8 +1,10 @@
 //! Backup (RFC 9568, section 6.4.2).
 
-use super::hearing::{Leader, Preempted};
+use super::choice::Choice;
+use super::hearing::{Leader, Left, Preempted};
 use super::{Event, Heard, Link, Machine, Output, Peers, Preempt, Role, Why};
 use crate::vrrp::timing::{Priority, Time, down, silence, skew};
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl Machine {
@@ -14,7 +16,8 @@ impl Machine {
         self.overslept = false;
         match Priority::new(heard.priority) {
             None => self.succeed(now, heard, out),
-            Some(priority) if self.preempts(now, priority) => {
+            Some(priority) if self.preempts(now, heard.from, priority) => {
+                self.left = None;
                 self.preempted = Some(Preempted { from: heard.from, priority });
                 if self.leader.take_if(|leader| leader.from == heard.from).is_some() {
                     out.push(Output::Note(Event::Preempts { from: heard.from, priority }));
@@ -41,7 +44,7 @@ impl Machine {
             out.push(Output::Note(Event::Interval { from: leader.from, interval: leader.interval }));
         }
         self.leader = Some(leader);
-        self.preempted = None;
+        (self.preempted, self.left) = (None, None);
         self.deadline = Some(now + down(self.priority(), leader.interval));
     }
 
@@ -51,6 +54,8 @@ impl Machine {
             return;
         }
         (self.leader, self.preempted) = (None, None);
+        let known = self.peers.get(&heard.from).is_some_and(Option::is_some);
+        self.left = Some(Left { from: heard.from, known });
         let skew = skew(self.priority(), heard.interval);
         let wait = match heard.successor {
             Some(successor) if successor == self.settings.address => Duration::ZERO,
@@ -68,7 +73,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn preempts(&mut self, now: Time, priority: Priority) -> bool {
+    pub(super) fn preempts(&mut self, now: Time, from: IpAddr, priority: Priority) -> bool {
         if priority >= self.priority() {
             self.outranks_since = None;
             return false;
@@ -80,7 +85,8 @@ impl Machine {
             Preempt::Always => true,
             Preempt::AfterSync => self.caught_up,
         };
-        wants && !self.stood_down && now.since(since) >= self.settings.preempt_delay
+        let chosen = self.peers.get(&from).copied().flatten().is_some_and(|peer| peer.chosen);
+        wants && !self.stood_down && !chosen && now.since(since) >= self.settings.preempt_delay
     }
 
     /// Active_Down_Timer fired.
@@ -99,9 +105,11 @@ impl Machine {
             if self.outranks_since.is_none() {
                 self.peers.values_mut().for_each(|peer| *peer = None);
             }
-            let why = self
-                .preempted
-                .map_or(Why::Silence, |Preempted { from, priority }| Why::Preempted { from, priority });
+            let why = match (self.preempted, self.left) {
+                (Some(Preempted { from, priority }), _) => Why::Preempted { from, priority },
+                (None, Some(Left { from, .. })) => Why::Left(from),
+                (None, None) => Why::Silence,
+            };
             self.take_over(now, why, out);
         }
     }
@@ -120,9 +128,11 @@ impl Machine {
         out.extend([Output::Acquire, Output::Announce]);
         self.alone = self.unfit();
         self.stood_down = false;
-        let preempted = self.preempted;
+        self.ailment = self.ails();
+        let (preempted, left) = (self.preempted, self.left.filter(|left| left.known));
         self.enter(now, Role::Active, Some(now + self.settings.interval.duration()), why, out);
         self.preempted = preempted;
+        self.choice = left.map_or(Choice::None, |left| Choice::Open(left.from));
     }
 
     /// Adverts that come by one link and not by another tell of a broken one.

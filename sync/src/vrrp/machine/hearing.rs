@@ -33,6 +33,14 @@ pub(super) struct Preempted {
     pub(super) priority: Priority,
 }
 
+/// An Active that said that it leaves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub(super) from: IpAddr,
+    /// It will say hello, and why it left.
+    pub(super) known: bool,
+}
+
 /// How often, and how long, others were Active too.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Dual {

@@ -44,13 +44,15 @@ prop_compose! {
 
 fn input() -> impl Strategy<Value = Input> {
     let someone = || any::<u8>().prop_map(address);
-    let peer = (1_u8..=255, any::<u8>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let peer = peer.prop_map(|(priority, lowered, fit, caught_up, active)| Peer {
+    let says = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let peer = (1_u8..=255, any::<u8>(), says).prop_map(|(priority, lowered, says)| Peer {
         priority: Priority::new(priority).unwrap(),
         lowered,
-        fit,
-        caught_up,
-        active,
+        fit: says.0,
+        caught_up: says.1,
+        active: says.2,
+        stood_down: says.3,
+        chosen: says.4,
     });
     let heard = (0_u8..3, someone(), any::<u8>(), interval(), proptest::option::of(someone()));
     prop_oneof![
@@ -76,12 +78,14 @@ fn input() -> impl Strategy<Value = Input> {
 struct Segment {
     now: Time,
     machines: Vec<Machine>,
+    /// Only a signed advert says who is to follow.
+    signed: bool,
 }
 
 impl Segment {
     fn new(settings: &[Settings]) -> Self {
         let machines = settings.iter().map(|settings| Machine::new(settings.clone(), Time::default()));
-        let mut segment = Self { now: Time::default(), machines: machines.collect() };
+        let mut segment = Self { now: Time::default(), machines: machines.collect(), signed: true };
         (0..settings.len()).for_each(|at| segment.tell(at, Input::Start));
         segment
     }
@@ -91,6 +95,7 @@ impl Segment {
         for output in out {
             let Output::Advertise { priority, successor } = output else { continue };
             let Settings { address: from, interval, .. } = self.machines[at].settings;
+            let successor = successor.filter(|_| self.signed);
             let heard = Heard { link: Link(0), from, priority, interval, successor };
             for other in (0..self.machines.len()).filter(|&other| other != at) {
                 self.tell(other, Input::Advert(heard));
@@ -108,6 +113,19 @@ impl Segment {
             self.tell(at, Input::Timer);
         }
         self.now = end;
+    }
+
+    /// Each says hello to each other one.
+    fn greet(&mut self) {
+        let all = 0..self.machines.len();
+        for (from, to) in all.clone().flat_map(|from| all.clone().map(move |to| (from, to))) {
+            let machine = &self.machines[from];
+            let Status { role, priority, fitness, fit, caught_up, stood_down, chosen, .. } = machine.status();
+            let (lowered, active) = (fitness.lowered(), role == Role::Active);
+            let peer = Peer { priority, lowered, fit, caught_up, active, stood_down, chosen };
+            let address = machine.settings.address;
+            self.tell(to, Input::Peer(address, Some(peer)));
+        }
     }
 
     fn actives(&self) -> Vec<usize> {
@@ -258,5 +276,62 @@ proptest! {
         prop_assert_eq!(segment.actives(), [to]);
         segment.run_for(interval * 10);
         prop_assert_eq!(segment.actives(), [to]);
+    }
+
+    #[test]
+    fn whom_the_operator_wants_stays_until_it_is_worse_off(
+        mut segment in segment(),
+        to in 1_usize..5,
+        ailment in prop_oneof![Just(Fitness::Unfit), (0_u8..200).prop_map(Fitness::Lowered)],
+        signed: bool,
+        synced: bool,
+    ) {
+        let interval = segment.machines[0].settings.interval.duration();
+        segment.run_for(interval * 5);
+        let first = segment.actives()[0];
+        let to = (first + to.min(segment.machines.len() - 1)) % segment.machines.len();
+        // Else whoever is quicker follows.
+        segment.signed = signed || segment.machines.len() > 2;
+        segment.tell(to, Input::Fitness(ailment));
+        segment.greet();
+        segment.tell(first, Input::StepDown { to: Some(segment.machines[to].settings.address), force: true });
+        segment.run_for(interval * u32::from(!segment.signed));
+        let delay = segment.machines.iter().map(|machine| machine.settings.preempt_delay).max().unwrap();
+        for _ in 0..30 {
+            prop_assert_eq!(segment.actives(), [to]);
+            segment.greet();
+            (0..segment.machines.len()).for_each(|at| segment.tell(at, Input::CaughtUp(synced)));
+            segment.run_for(interval / 3 + delay / 20);
+        }
+        segment.tell(to, Input::Link(Link(0), false));
+        segment.greet();
+        segment.run_for(interval * u32::from(!segment.signed));
+        let actives = segment.actives();
+        prop_assert!(actives.len() == 1 && actives != [to], "{actives:?} follow {to}");
+        prop_assert!(segment.machines.len() == 2 || actives != [first], "there is one that did not step down");
+        segment.greet();
+        segment.run_for(interval * 5);
+        prop_assert_eq!(segment.actives().len(), 1);
+    }
+
+    #[test]
+    fn a_restart_ends_what_the_operator_wanted(mut segment in segment(), to in 1_usize..5) {
+        let interval = segment.machines[0].settings.interval.duration();
+        segment.run_for(interval * 5);
+        let first = segment.actives()[0];
+        let to = (first + to.min(segment.machines.len() - 1)) % segment.machines.len();
+        segment.tell(to, Input::Fitness(Fitness::Unfit));
+        segment.greet();
+        segment.tell(first, Input::StepDown { to: Some(segment.machines[to].settings.address), force: true });
+        segment.greet();
+        segment.tell(first, Input::Shutdown);
+        segment.greet();
+        segment.run_for(interval * 5);
+        prop_assert_eq!(segment.actives(), [to], "while it is off it has not changed its mind");
+        segment.tell(first, Input::Start);
+        segment.greet();
+        segment.run_for(interval * 5);
+        let actives = segment.actives();
+        prop_assert!(actives.len() == 1 && actives != [to], "{actives:?} follow {to}");
     }
 }

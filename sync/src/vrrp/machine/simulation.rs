@@ -57,7 +57,9 @@ fn storm(seed: u64) {
     assert_eq!(world.changes, settled, "seed {seed}: it does not settle");
     let active = world.nodes.iter().find(|node| node.holds).unwrap();
     for node in world.nodes.iter().filter(|node| node.running && !node.holds) {
-        let wants = node.machine.settings.preempt == Preempt::Always && !node.machine.stood_down;
+        let wants = node.machine.settings.preempt == Preempt::Always
+            && !node.machine.stood_down
+            && !node.machine.peers.values().flatten().any(|peer| peer.chosen);
         assert!(
             !wants || node.machine.priority() <= active.machine.priority(),
             "seed {seed}: {:?} should have preempted",
@@ -277,6 +279,8 @@ impl World {
             fit: !peer.unfit(),
             caught_up: peer.caught_up,
             active: peer.role == Role::Active,
+            stood_down: peer.stood_down,
+            chosen: peer.status().chosen,
         };
         self.tell(at, Input::Peer(address(other), there.then_some(peer)));
     }

@@ -1,5 +1,6 @@
 //! A virtual router as people see it.
 
+use super::choice::Choice;
 use super::hearing::Hearing;
 use super::{Fitness, Link, Machine, Role};
 use crate::vrrp::timing::{Priority, Time};
@@ -29,6 +30,8 @@ pub struct Status {
     pub caught_up: bool,
     /// It does not preempt since the operator made it step down.
     pub stood_down: bool,
+    /// It is Active since the operator made another one step down: nobody preempts it.
+    pub chosen: bool,
     /// How often another Active was heard while being Active.
     pub dual_active_episodes: u64,
     /// For how long, from the first to the last advert of the other.
@@ -53,6 +56,7 @@ impl Machine {
             active: self.leader.map(|leader| (leader.from, leader.priority, leader.heard)),
             caught_up: self.caught_up,
             stood_down: self.stood_down,
+            chosen: matches!(self.choice, Choice::Made(_)),
             dual_active_episodes: self.dual.episodes,
             dual_active: self.dual.total,
         }

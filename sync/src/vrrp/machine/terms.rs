@@ -103,6 +103,10 @@ pub struct Peer {
     pub caught_up: bool,
     /// It is Active, as it says.
     pub active: bool,
+    /// The operator made it step down, and it has not been Active since.
+    pub stood_down: bool,
+    /// It is Active since the operator made another one step down.
+    pub chosen: bool,
 }
 
 /// An advert that was accepted: refused ones never come here.

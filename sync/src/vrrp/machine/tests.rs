@@ -51,6 +51,8 @@ fn good(priority: u8) -> Option<Peer> {
         fit: true,
         caught_up: true,
         active: false,
+        stood_down: false,
+        chosen: false,
     })
 }
 
@@ -461,6 +463,63 @@ fn an_operator_moves_it_to_a_fit_peer_where_it_stays() {
     assert!(!machine.status().stood_down);
 }
 
+fn left(last: u8, successor: Option<IpAddr>) -> Input {
+    let (link, interval) = (Link(0), Interval::DEFAULT);
+    Input::Advert(Heard { link, from: peer(last), priority: 0, interval, successor })
+}
+
+/// What a peer said before it left may come after its last advert.
+#[test]
+fn who_follows_waits_to_be_told_whether_an_operator_wants_it() {
+    let says =
+        |active, stood_down| Input::Peer(peer(34), good(150).map(|it| Peer { active, stood_down, ..it }));
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_000), Input::Fitness(Fitness::Unfit)));
+    drop(machine.handle(at(10_000), says(true, false)));
+    let out = machine.handle(at(10_100), left(34, Some(peer(35))));
+    assert_eq!(done(out), [advert(1), Acquire, Announce]);
+    let mut yields = machine.clone();
+    for input in [says(true, false), Input::Peer(peer(33), good(50)), Input::Fitness(Fitness::Unfit)] {
+        assert_eq!(done(machine.handle(at(10_200), input)), []);
+    }
+    assert!(!machine.status().chosen);
+    assert_eq!(done(machine.handle(at(10_300), says(false, true))), []);
+    assert!(machine.status().chosen);
+    assert_eq!(done(machine.handle(at(10_400), Input::Peer(peer(34), None))), [], "it is off");
+    assert_eq!(done(machine.handle(at(10_400), Input::Fitness(Fitness::Fit))), []);
+    let out = machine.handle(at(10_500), Input::Fitness(Fitness::Unfit));
+    assert_eq!(told(&out), [Event::Became(Role::Backup, Why::Yielded { to: Some(peer(33)) })], "it fails");
+
+    drop(yields.handle(at(10_200), Input::Peer(peer(33), good(50))));
+    let mut silent = yields.clone();
+    assert_eq!(done(silent.handle(at(13_000), Input::Peer(peer(34), None))).len(), 2, "it never said");
+    assert_eq!(done(yields.handle(at(10_300), says(false, false))).len(), 2, "it left by itself");
+    let mut stranger = machine_of(settings(), Role::Backup);
+    drop(stranger.handle(at(10_000), Input::Fitness(Fitness::Unfit)));
+    drop(stranger.handle(at(10_100), left(34, Some(peer(35)))));
+    assert_eq!(
+        done(stranger.handle(at(10_200), Input::Peer(peer(33), good(50)))).len(),
+        2,
+        "it says no hello"
+    );
+}
+
+#[test]
+fn nobody_preempts_whom_an_operator_chose() {
+    let settings = Settings { preempt: Preempt::Always, ..settings() };
+    let mut machine = machine_of(settings, Role::Backup);
+    let says = |chosen| Input::Peer(peer(34), good(50).map(|it| Peer { active: true, chosen, ..it }));
+    drop(machine.handle(at(10_000), says(true)));
+    for second in 11..20 {
+        assert_eq!(done(machine.handle(at(second * 1000), heard(34, 50))), []);
+        assert!(machine.deadline().is_some_and(|due| due > at(second * 1000 + 999)), "preempts at {second}");
+    }
+    drop(machine.handle(at(19_500), says(false)));
+    let from = peer(34);
+    let priority = Priority::new(50).unwrap();
+    assert_eq!(told(&machine.handle(at(20_000), heard(34, 50))), [Event::Preempts { from, priority }]);
+}
+
 /// Both have lost the same host: the one that the operator wants is Active, though its priority is lower.
 #[test]
 fn what_ails_both_does_not_undo_what_an_operator_wants() {
@@ -468,14 +527,8 @@ fn what_ails_both_does_not_undo_what_an_operator_wants() {
     let mut machine = machine_of(settings(), Role::Backup);
     drop(machine.handle(at(10_100), Input::Fitness(Fitness::Lowered(20))));
     drop(machine.handle(at(10_100), Input::Peer(peer(34), ailing)));
-    let left = Heard {
-        link: Link(0),
-        from: peer(34),
-        priority: 0,
-        interval: Interval::DEFAULT,
-        successor: Some(peer(35)),
-    };
-    assert_eq!(done(machine.handle(at(10_200), Input::Advert(left))), [advert(80), Acquire, Announce]);
+    let left = machine.handle(at(10_200), left(34, Some(peer(35))));
+    assert_eq!(done(left), [advert(80), Acquire, Announce]);
     assert_eq!(done(machine.handle(at(10_300), Input::Peer(peer(34), ailing))), []);
     let out = machine.handle(at(10_400), Input::Peer(peer(34), good(150)));
     assert_eq!(
