@@ -12,6 +12,7 @@ use director_nft::fnv::fnv1a;
 use health::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus::Registry;
+use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,6 +83,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     }));
     let inputs = Inputs { commands, verdicts, hangup, terminate, interrupt };
     tracing::info!("running");
+    tell_the_manager(NotifyState::Ready);
     control.run(inputs).await;
     drop(stop);
     if let Err(error) = served.await {
@@ -90,6 +92,13 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     drop(tracking);
     keeping.finish(LAST_NEWS).await;
     Ok(())
+}
+
+/// Tells systemd, if it has started us and waits for that.
+fn tell_the_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd can't be told that the director runs");
+    }
 }
 
 /// Every probe under way takes a descriptor, and the usual soft limit is 1,024. Tells how many there may be.

@@ -8,6 +8,7 @@ use crate::command::CommandError;
 use crate::configuration::LoadError;
 use crate::control::offline::OfflineError;
 use crate::daemon::DaemonError;
+use crate::telemetry;
 use director_core::config::Report;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -88,7 +89,7 @@ impl Failure {
     /// Tells it on standard error.
     pub fn report(&self, output: Output) {
         match output {
-            Output::Text => complain(&self.text()),
+            Output::Text => complain(&telemetry::as_error(self.text())),
             Output::Json => complain(&format!("{}\n", self.json())),
         }
     }
