@@ -1,9 +1,9 @@
-//! Who has another key, or none, is not heard.
+//! Who has another key, or none, is not heard; nor is another virtual router.
 
 mod farm;
 
-use farm::{ADDRESSES, pair};
-use lab::{Director, Host, Keepalived, Lab, Pair, Server, keepalived};
+use farm::{ADDRESSES, pair, reigns};
+use lab::{Capture, Director, Host, Keepalived, Lab, Pair, Server, keepalived};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -92,6 +92,58 @@ fn unsigned_adverts_are_not_heard() {
         pair["lb1"].shows("they are refused", |it| it["discards"]["authentication"].as_u64() > Some(0))?;
         assert_eq!(pair["lb1"].role()?, "active");
         assert!(lb1.has_address(lab::farm::VIP)?);
+        Ok(())
+    });
+}
+
+/// Somebody else's routers chose the same number. Those that share an address with us are heard: a director that is
+/// not in the file yet may be one.
+#[test]
+fn another_virtual_router_with_the_same_vrid_is_not_heard() {
+    lab::test_with(&[keepalived::NEED], || {
+        let (lab, pair, _servers) = Lab::exchange()?.serve_pair(&pair("mode: multicast\npreempt: always"))?;
+        pair.active_is("lb1")?;
+        let client = lab.client().host().clone();
+        client.run("ip address add 192.168.1.99/24 dev eth0")?;
+        // More often than the director: each advert that keepalived refuses puts off its own next one.
+        let router = |address: &str| {
+            format!(
+                "global_defs {{
+                    vrrp_version 3
+                }}
+                vrrp_instance other {{
+                    interface eth0
+                    mcast_src_ip 192.168.1.99
+                    virtual_router_id 51
+                    priority 254
+                    advert_int 0.04
+                    virtual_ipaddress {{
+                        192.168.1.77
+                        {address}
+                    }}
+                }}"
+            )
+        };
+        let capture = Capture::start()?;
+        let mut stranger = Keepalived::new(client.clone(), &router("192.168.1.78"))?;
+        stranger.start()?;
+        for director in pair.directors() {
+            let refused = |it: &Value| it["discards"]["other_router"].as_u64();
+            director.shows("it refuses them", |it| refused(it) > Some(20))?;
+            let events = director.cli(&["events"])?;
+            let told =
+                "192.168.1.99 lists none of our addresses: another virtual router here has the same vrid";
+            assert!(events.contains(told), "{events}");
+            assert!(director.cli(&["status"])?.contains("other_router"));
+        }
+        pair.active_is("lb1")?;
+        pair.held_by(&["lb1"], &ADDRESSES)?;
+        let roles = |host: &str| reigns(&capture.sent_by(host).unwrap_or_default()).len();
+        assert_eq!((roles("lb1"), roles("lb2")), (1, 0), "nobody changed its role");
+
+        stranger.reload(&router("192.168.1.35"))?;
+        pair["lb1"].turns("backup")?;
+        assert_eq!(pair["lb2"].role()?, "backup");
         Ok(())
     });
 }

@@ -193,7 +193,7 @@ impl Line {
         Place {
             interface: self.path.interface.clone(),
             local: channel.local,
-            group: channel.peers.is_none().then_some(channel.vrid),
+            group: channel.anybody.then_some(channel.vrid),
         }
     }
 

@@ -91,7 +91,8 @@ impl View {
                 channel: Channel {
                     vrid: router.settings.vrid,
                     local,
-                    peers: unicast.then_some(others),
+                    peers: others,
+                    anybody: !unicast,
                     addresses: listed(addresses, &router.settings.carrier(own, side), local),
                     interval: router.settings.interval,
                     checksum: router.settings.checksum,

@@ -14,9 +14,11 @@ pub struct Channel {
     pub vrid: NonZeroU8,
     /// Our own address on this link, which adverts leave from. On equal priorities the higher one wins.
     pub local: IpAddr,
-    /// The peers' addresses when adverts are unicast; `None` listens to everybody, as multicast does.
-    pub peers: Option<BTreeSet<IpAddr>>,
-    /// The addresses of the virtual router, of this link's family.
+    /// The addresses of the peers on this link.
+    pub peers: BTreeSet<IpAddr>,
+    /// Others may speak too, as on a multicast group.
+    pub anybody: bool,
+    /// The addresses of the virtual router, of this link's family; our own if it has none here.
     pub addresses: Addresses,
     /// How often we advert.
     pub interval: Interval,
@@ -130,13 +132,13 @@ impl Receiver {
     }
 
     fn check(&mut self, datagram: &Datagram<'_>) -> Result<Received, Discard> {
-        let Channel { vrid, local, peers, addresses, interval, accept, keyring, .. } = &self.channel;
+        let Channel { vrid, local, peers, anybody, addresses, interval, accept, keyring, .. } = &self.channel;
         let source = datagram.source;
         if source == *local {
             return Err(Discard::Own(source));
         }
-        if source.is_ipv4() != local.is_ipv4() || peers.as_ref().is_some_and(|peers| !peers.contains(&source))
-        {
+        let known = peers.contains(&source);
+        if source.is_ipv4() != local.is_ipv4() || !known && !anybody {
             return Err(Discard::Stranger(source));
         }
         let (advert, trailer) = Advert::decode(datagram, *accept)?;
@@ -158,6 +160,10 @@ impl Receiver {
                 return Err(Discard::Length { got, expected });
             }
         };
+        // Signed by our key, it is no stranger; nor is a peer whose file differs for a while.
+        if !known && claim.is_none() && self.foreign(source, &advert) {
+            return Err(Discard::Foreign(source));
+        }
         let (other_addresses, other_interval) =
             (!advert.addresses.same(addresses), advert.interval != *interval);
         if let Some(claim) = claim {
@@ -165,6 +171,17 @@ impl Receiver {
         }
         let successor = claim.and_then(|claim| claim.successor);
         Ok(Received { source, advert, successor, other_addresses, other_interval })
+    }
+
+    /// None of the addresses is ours: two virtual routers have one identifier. RFC 9568, section 7.1 lets a receiver
+    /// compare the lists, and report; keepalived drops what lacks one of its own.
+    fn foreign(&self, source: IpAddr, advert: &Advert) -> bool {
+        let list = |addresses: &Addresses, own: IpAddr| {
+            addresses.to_vec().into_iter().filter(|&it| it != own).collect::<BTreeSet<_>>()
+        };
+        let (ours, theirs) =
+            (list(&self.channel.addresses, self.channel.local), list(&advert.addresses, source));
+        !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs)
     }
 }
 

@@ -36,7 +36,7 @@ fn a_pair_adverts_to_each_other_on_both_sides() {
     assert_eq!((private.link, private.side, private.interface.as_str()), (Link(1), Side::Private, "eth1"));
     assert_eq!(public.channel.local, ip("192.168.1.33"));
     assert_eq!(public.destinations, [ip("192.168.1.34")]);
-    assert_eq!(private.channel.peers, Some([ip("10.0.1.34")].into()));
+    assert_eq!((private.channel.peers.clone(), private.channel.anybody), ([ip("10.0.1.34")].into(), false));
     assert_eq!(public.channel.addresses.to_vec(), [ip("192.168.1.35"), ip("192.168.1.36")]);
     assert_eq!(private.channel.addresses.to_vec(), [ip("10.0.1.254")]);
     assert_eq!((view.settings.priority.get(), view.settings.address), (150, ip("192.168.1.33")));
@@ -63,8 +63,8 @@ fn on_a_group_anybody_may_speak_unless_adverts_are_signed() {
     Arc::make_mut(&mut router.settings).mode = Mode::Multicast;
     let view = seen_by(&router, "lb1");
     assert_eq!(
-        (view.paths[0].destinations.as_slice(), &view.paths[0].channel.peers),
-        (&[ip("224.0.0.18")][..], &None)
+        (view.paths[0].destinations.as_slice(), view.paths[0].channel.anybody),
+        (&[ip("224.0.0.18")][..], true)
     );
     assert_eq!(view.settings.peers, Peers::Several);
     let key = sync::vrrp::authentication::Key::new(1, &[7; 32]).unwrap();
@@ -158,8 +158,9 @@ proptest! {
                     prop_assert_eq!(view.roster.peers[*other][number], local);
                     if router.settings.mode == Mode::Unicast {
                         prop_assert!(path.destinations.contains(&local));
-                        prop_assert!(path.channel.peers.as_ref().unwrap().contains(&local));
+                        prop_assert!(!path.channel.anybody);
                     }
+                    prop_assert!(path.channel.peers.contains(&local));
                 }
             }
         }

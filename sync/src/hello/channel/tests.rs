@@ -7,6 +7,7 @@ use crate::vrrp::timing::{Interval, Priority};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 
 pub(in crate::hello) fn hello() -> Hello {
@@ -196,7 +197,8 @@ fn an_advert_is_no_hello_and_a_hello_is_no_advert() {
     let advertised = channel::Channel {
         vrid: NonZeroU8::new(51).unwrap(),
         local: ip(LB1),
-        peers: None,
+        peers: BTreeSet::new(),
+        anybody: true,
         addresses: Addresses::v4(vec!["192.168.1.35".parse().unwrap()]).unwrap(),
         interval: Interval::DEFAULT,
         checksum: Checksum::Rfc9568,

@@ -19,7 +19,8 @@ fn channel(local: &str, peers: &[&str], keyring: Option<Keyring>) -> Channel {
     Channel {
         vrid: NonZeroU8::new(51).unwrap(),
         local: ip(local),
-        peers: Some(peers.iter().map(|peer| ip(peer)).collect()),
+        peers: peers.iter().map(|peer| ip(peer)).collect(),
+        anybody: false,
         addresses: Addresses::v4(vips).unwrap(),
         interval: Interval::from_centiseconds(50).unwrap(),
         checksum: Checksum::Rfc9568,
@@ -75,7 +76,7 @@ fn hears_peers_that_speak_plainly() {
         assert!(!received.other_addresses && !received.other_interval);
     }
     let mut everybody = channel("192.168.1.34", &[], None);
-    everybody.peers = None;
+    everybody.anybody = true;
     assert!(from("192.168.1.99", &message, &mut Receiver::new(everybody, [])).is_ok());
 }
 
@@ -87,6 +88,43 @@ fn tells_of_another_configuration_and_listens_all_the_same() {
     let message = advert(&mut Sender::new(other, EPOCH));
     let received = from("192.168.1.33", &message, &mut lb2(None)).unwrap();
     assert!(received.other_addresses && received.other_interval);
+}
+
+/// `their` addresses, from 192.168.1.`last`, and `ours`, where anybody may speak.
+fn overheard(
+    last: u8,
+    theirs: &[&str],
+    ours: &[&str],
+    keyring: Option<Keyring>,
+) -> Result<Received, Discard> {
+    let list = |addresses: &[&str]| Addresses::v4(addresses.iter().map(|it| it.parse().unwrap()).collect());
+    let source = format!("192.168.1.{last}");
+    let mut sender = channel(&source, &[], keyring.clone());
+    sender.addresses = list(theirs).unwrap();
+    let mut receiver = channel("192.168.1.34", &["192.168.1.33"], keyring);
+    (receiver.anybody, receiver.addresses) = (true, list(ours).unwrap());
+    from(&source, &advert(&mut Sender::new(sender, EPOCH)), &mut Receiver::new(receiver, []))
+}
+
+#[test]
+fn another_virtual_router_with_our_number_is_not_heard() {
+    let ours = ["192.168.1.35", "192.168.1.36"];
+    let foreign = overheard(99, &["192.168.1.70", "192.168.1.71"], &ours, None);
+    assert_eq!(foreign, Err(Discard::Foreign(ip("192.168.1.99"))));
+    assert_eq!(Kind::from(foreign.unwrap_err()), Kind::Foreign);
+    for (last, theirs, ours, keyring) in [
+        (99, &["192.168.1.36", "192.168.1.70"][..], &ours[..], None),
+        // A peer has another file for a moment.
+        (33, &["192.168.1.70"], &ours, None),
+        // Neither has any addresses to list, nor one of them.
+        (99, &["192.168.1.99"], &["192.168.1.34"], None),
+        (99, &["192.168.1.70"], &["192.168.1.34"], None),
+        (99, &["192.168.1.99"], &ours, None),
+        (99, &["192.168.1.70"], &ours, ring(7, None)),
+    ] {
+        let received = overheard(last, theirs, ours, keyring);
+        assert!(received.is_ok_and(|it| it.other_addresses), "{last} with {theirs:?} to {ours:?}");
+    }
 }
 
 #[test]
@@ -200,7 +238,7 @@ fn ends(v6: bool) -> (IpAddr, IpAddr) {
 fn receiver(v6: bool, keyring: Option<Keyring>) -> Receiver {
     let (local, peer) = ends(v6);
     let mut channel = channel("192.168.1.34", &[], keyring);
-    (channel.local, channel.peers) = (local, Some([peer].into()));
+    (channel.local, channel.peers) = (local, [peer].into());
     Receiver::new(channel, [])
 }
 
@@ -289,9 +327,14 @@ fn each_kind_of_refusal_is_counted_when_it_arrives() {
 
     assert!(receiver.receive_ipv4(&lb1s(&signed)).is_ok());
     assert_eq!(receiver.receive_ipv4(&lb1s(&signed)), Err(Discard::Replayed));
-    let twice = |kind| if kind == Kind::Authentication { 2 } else { 1 };
+    let times = |kind| match kind {
+        Kind::Authentication => 2,
+        // Only where anybody may speak, and without signatures.
+        Kind::Foreign => 0,
+        _ => 1,
+    };
     let counted: Vec<_> = receiver.discards().iter().collect();
-    assert_eq!(counted, Kind::ALL.map(|kind| (kind, twice(kind))));
+    assert_eq!(counted, Kind::ALL.map(|kind| (kind, times(kind))));
 }
 
 /// Whatever comes in: no panic, what passes says the same when it is sent on, what does not is counted once.

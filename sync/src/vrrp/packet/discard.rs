@@ -57,6 +57,11 @@ pub enum Discard {
     /// Not one of the configured peers.
     #[error("it comes from {0}, which is not a configured peer")]
     Stranger(IpAddr),
+    /// Unsigned, from somebody who is no peer, and with other addresses.
+    #[error(
+        "{0} lists none of our addresses: another virtual router here has the same vrid. Give one of them another vrid"
+    )]
+    Foreign(IpAddr),
     /// Signatures are asked for.
     #[error("it is not signed: give the peer the same key_file")]
     Unsigned,
@@ -106,6 +111,8 @@ pub enum Kind {
     Own,
     /// [`Discard::Stranger`]
     Stranger,
+    /// [`Discard::Foreign`]
+    Foreign,
     /// [`Discard::Unsigned`], [`Discard::Signed`], [`Discard::UnknownKey`], [`Discard::Signature`]
     Authentication,
     /// [`Discard::Replayed`]
@@ -114,7 +121,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotVrrp,
         Self::Hops,
         Self::Version,
@@ -126,6 +133,7 @@ impl Kind {
         Self::NoAddresses,
         Self::Own,
         Self::Stranger,
+        Self::Foreign,
         Self::Authentication,
         Self::Replayed,
     ];
@@ -145,6 +153,7 @@ impl Kind {
             Self::NoAddresses => "no_addresses",
             Self::Own => "own",
             Self::Stranger => "stranger",
+            Self::Foreign => "other_router",
             Self::Authentication => "authentication",
             Self::Replayed => "replayed",
         }
@@ -165,6 +174,7 @@ impl From<Discard> for Kind {
             Discard::NoAddresses => Self::NoAddresses,
             Discard::Own(_) => Self::Own,
             Discard::Stranger(_) => Self::Stranger,
+            Discard::Foreign(_) => Self::Foreign,
             Discard::Unsigned | Discard::Signed | Discard::UnknownKey { .. } | Discard::Signature => {
                 Self::Authentication
             }
