@@ -1,24 +1,26 @@
 //! VIPs and virtual gateways on their interfaces, over rtnetlink.
 
+mod changes;
 pub mod picture;
 #[cfg(test)]
 mod tests;
 
-use futures_util::{StreamExt, TryStreamExt};
+pub use changes::Changes;
+
+use futures_util::TryStreamExt;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, CacheInfo};
 use netlink_packet_route::link::MacVlanMode;
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use picture::{Change, Picture};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::{Handle, LinkMacVlan, LinkUnspec, MulticastGroup};
+use rtnetlink::{Handle, LinkMacVlan, LinkUnspec};
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::thread as threads;
 use std::time::Duration;
 use sync::Mac;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::runtime::Builder;
 
 /// One step towards the wanted addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,59 +182,40 @@ pub enum AddressError {
     },
 }
 
-/// The addresses of the network namespace it was opened in.
-#[derive(Debug)]
+/// The addresses of the network namespace it was opened in. Clones share a socket.
+#[derive(Debug, Clone)]
 pub struct Addresses {
     handle: Handle,
-    changes: mpsc::UnboundedReceiver<Change>,
-    /// Serve the sockets; end with this value.
-    _tasks: JoinSet<()>,
 }
 
 impl Addresses {
-    /// Opens its sockets, and listens for changes from now on. Must be called within a tokio runtime.
+    /// Opens its socket in the network namespace of the calling thread, and starts a thread that serves it: the kernel
+    /// carries a request out while it is being sent, and has the sender wait while others change links or addresses.
+    /// The thread has the caller's priority, and ends with the last clone.
     ///
     /// # Errors
-    /// The kernel gives no socket.
+    /// The kernel gives no socket, or no thread.
     pub fn open() -> Result<Self, AddressError> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-        // Two sockets: a flood of notifications fills the receive buffer of theirs, and an answer that finds no room
-        // is lost for good.
-        let (notifications, _, mut messages) =
-            rtnetlink::new_multicast_connection(&groups).map_err(AddressError::Open)?;
-        let (requests, handle, _) = rtnetlink::new_connection().map_err(AddressError::Open)?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(notifications);
-        tasks.spawn(requests);
-        let (tell, changes) = mpsc::unbounded_channel();
-        tasks.spawn(async move {
-            while let Some((message, _)) = messages.next().await {
-                if let Some(change) = change(message)
-                    && tell.send(change).is_err()
-                {
-                    break;
+        let (opened, outcome) = std::sync::mpsc::sync_channel(1);
+        let serve = move || {
+            let connection = Builder::new_current_thread().enable_io().build().and_then(|runtime| {
+                let _context = runtime.enter();
+                let (connection, handle, _) = rtnetlink::new_connection()?;
+                Ok((runtime, connection, handle))
+            });
+            match connection {
+                Ok((runtime, connection, handle)) => {
+                    if opened.send(Ok(handle)).is_ok() {
+                        runtime.block_on(connection);
+                    }
                 }
+                // Whoever asked waits for it.
+                Err(error) => drop(opened.send(Err(error))),
             }
-        });
-        Ok(Self { handle, changes, _tasks: tasks })
-    }
-
-    /// What the kernel says that has changed since the last call, by whomever: at least one change, the oldest first.
-    /// Cancel safe.
-    pub async fn changes(&mut self) -> Vec<Change> {
-        let Some(first) = self.changes.recv().await else {
-            // The socket is no good any more, nor what is known by it.
-            match Self::open() {
-                Ok(fresh) => *self = fresh,
-                Err(_) => tokio::time::sleep(REOPEN).await,
-            }
-            return vec![Change::Lost];
         };
-        let mut changes = vec![first];
-        while let Ok(next) = self.changes.try_recv() {
-            changes.push(next);
-        }
-        changes
+        threads::Builder::new().name("addresses".to_owned()).spawn(serve).map_err(AddressError::Open)?;
+        let handle = outcome.recv().map_err(|_| AddressError::Open(ErrorKind::BrokenPipe.into()))?;
+        Ok(Self { handle: handle.map_err(AddressError::Open)? })
     }
 
     /// All links and addresses.
@@ -267,7 +250,7 @@ impl Addresses {
     ) -> Result<bool, AddressError> {
         match self.place(address, interface.index, lease, false).await {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(AddressError::Add { address, interface: interface.name.to_owned(), error }),
         }
     }
@@ -375,28 +358,9 @@ pub struct Interface<'a> {
     pub index: u32,
 }
 
-/// Time until the next attempt to open sockets.
-const REOPEN: Duration = Duration::from_secs(1);
-
 /// The greatest number means for ever.
 fn seconds(lease: Duration) -> u32 {
     u32::try_from(lease.as_secs()).unwrap_or(u32::MAX - 1).clamp(1, u32::MAX - 1)
-}
-
-/// Anything that isn't understood may have been anything.
-fn change(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Change> {
-    let NetlinkPayload::InnerMessage(message) = message.payload else { return Some(Change::Lost) };
-    if let RouteNetlinkMessage::NewAddress(address) = message {
-        Change::address(&address)
-    } else if let RouteNetlinkMessage::DelAddress(address) = message {
-        Change::address_gone(&address)
-    } else if let RouteNetlinkMessage::NewLink(link) = message {
-        Change::link(&link)
-    } else if let RouteNetlinkMessage::DelLink(link) = message {
-        Change::link_gone(&link)
-    } else {
-        Some(Change::Lost)
-    }
 }
 
 /// Neither the address nor its interface is there.

@@ -1,21 +1,23 @@
 //! The addresses of this director: puts them on and off, keeps them, and tells the neighbours.
 //!
-//! Whoever drives it asks for one netlink operation at a time ([`Holder::step`]), so that adverts go out between them.
-//! It knows what is there from the kernel's notifications, and so puts an address on without asking first.
+//! Whoever drives it has it begin some netlink operations ([`Holder::step`]) and need not wait for them, so that adverts
+//! go out meanwhile. It knows what is there from the kernel's notifications, and so puts an address on without asking
+//! first; they wait while operations are under way, whose answers would be older.
 //!
 //! With a virtual router an address has a lease: the kernel takes it off by itself if nobody renews it. A director that
 //! was killed or stopped so answers for its addresses no longer than that.
 
 mod announcer;
+mod batch;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use super::{AddressReport, Addresses as Ordered, Placed};
 use crate::kernel::address::picture::{Change, Link, Picture};
-use crate::kernel::address::{AddressError, Addresses, Interface};
+use crate::kernel::address::{AddressError, Addresses, Changes};
 use announcer::Announcer;
-use futures_util::StreamExt;
+use batch::{Batch, Landed};
 use plan::{Goal, Step, Subject};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -63,6 +65,7 @@ impl Terms {
 #[derive(Debug)]
 pub struct Holder {
     kernel: Addresses,
+    changes: Changes,
     picture: Picture,
     /// The picture has to be taken anew.
     lost: bool,
@@ -72,6 +75,7 @@ pub struct Holder {
     /// The steps have to be planned anew.
     changed: bool,
     steps: VecDeque<Step>,
+    batch: Batch,
     /// When leases are to be renewed. Who isn't here has none yet, or not the right one.
     renewals: Agenda<Placed>,
     /// Addresses that were in place while they were held.
@@ -103,6 +107,7 @@ impl Holder {
     pub fn open() -> Result<Self, AddressError> {
         Ok(Self {
             kernel: Addresses::open()?,
+            changes: Changes::open()?,
             picture: Picture::default(),
             lost: true,
             ordered: None,
@@ -110,6 +115,7 @@ impl Holder {
             holding: Holding::AsFound,
             changed: false,
             steps: VecDeque::new(),
+            batch: Batch::default(),
             renewals: Agenda::default(),
             placed: BTreeSet::new(),
             rests: Agenda::default(),
@@ -152,70 +158,62 @@ impl Holder {
         }
     }
 
-    /// True if a lease of a former run has not ended yet: this director was Active a moment ago, and did not leave. Not
-    /// cancel safe.
+    /// True if a lease of a former run has not ended yet: this director was Active a moment ago, and did not leave.
+    /// Waits for the kernel.
     pub async fn inherits(&mut self, now: Time) -> bool {
-        if self.lost {
-            self.look(now).await;
-        }
+        self.look(now).await;
         let Some(ordered) = &self.ordered else { return false };
         let leased = |placed: &&Placed| self.picture.host(placed.0, &placed.1) == Some(false);
         ordered.wanted.intersection(&ordered.ours).any(|placed| leased(&placed))
     }
 
-    /// Takes all addresses off now. Those that did not go stand in the report, and are tried again. Not cancel safe.
+    /// Takes all addresses off, and waits until they are. Those that did not go stand in the report, and are tried
+    /// again.
     pub async fn release(&mut self, now: Time) {
         self.hold(Holding::Released);
-        if self.lost {
-            self.look(now).await;
-        }
-        self.plan();
-        let steps = std::mem::take(&mut self.steps);
-        let lowered =
-            |step: &Step| if let Step::Raise(name, false) = step { Some(name.clone()) } else { None };
-        let lower: Vec<String> = steps.iter().filter_map(lowered).collect();
-        let kernel = &self.kernel;
-        let removals = steps.into_iter().filter_map(|step| {
-            let Step::Remove(placed) = step else { return None };
-            let index = self.picture.link(&placed.1)?.index;
-            Some(async move {
-                let gone = kernel.remove(placed.0, &Interface { name: &placed.1, index }).await;
-                (placed, index, gone)
-            })
-        });
-        let removals: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(AT_ONCE).collect().await;
-        for (placed, index, gone) in removals {
-            self.removed(now, placed, index, gone);
-        }
-        for name in lower {
-            self.raise(now, name, false).await;
-        }
+        self.look(now).await;
+        self.changed = true;
+        self.settle(now).await;
         (self.changed, self.news) = (true, true);
+    }
+
+    /// Does all that is to be done, and waits until it is.
+    pub async fn settle(&mut self, now: Time) {
+        while self.pending() || !self.batch.is_empty() {
+            self.step(now);
+            self.batch.over().await;
+        }
     }
 
     /// There is something for [`Self::step`].
     #[must_use]
     pub fn pending(&self) -> bool {
-        self.changed || !self.steps.is_empty() || self.lost && self.again.is_none()
+        let idle = self.batch.is_empty();
+        self.batch.is_over() || idle && (self.changed || !self.steps.is_empty() || self.is_blind())
     }
 
-    /// Does one netlink operation, to its end: not cancel safe.
-    pub async fn step(&mut self, now: Time) {
-        if self.lost && self.again.is_none() {
-            self.look(now).await;
+    /// Takes in what has become of the netlink operations that were begun, and begins the next ones; [`Self::changed`]
+    /// waits until these are over.
+    pub fn step(&mut self, now: Time) {
+        if !self.batch.is_empty() && !self.batch.is_over() {
+            return;
+        }
+        for landed in self.batch.take() {
+            self.land(now, landed);
+        }
+        if self.is_blind() {
+            self.batch.look(&self.kernel);
             return;
         }
         if self.changed {
             self.plan();
         }
-        match self.steps.pop_front() {
-            Some(Step::Remove(placed)) => self.remove(now, placed).await,
-            Some(Step::Raise(name, up)) => self.raise(now, name, up).await,
-            Some(Step::Add(placed)) => self.add(now, placed).await,
-            Some(Step::Renew(placed)) => self.renew(now, placed).await,
-            None => {}
+        while !self.batch.is_full()
+            && let Some(step) = self.steps.pop_front()
+        {
+            self.begin(step);
         }
-        let more = self.steps.iter().any(|step| matches!(step, Step::Add(_)));
+        let more = self.batch.changes() || self.steps.iter().any(|step| matches!(step, Step::Add(_)));
         if !more || self.fresh.len() >= TOGETHER {
             for placed in self.fresh.drain(..) {
                 // Sent when the machine is known not to have slept meanwhile.
@@ -224,9 +222,14 @@ impl Holder {
         }
     }
 
-    /// Waits until the kernel says that addresses or links changed, and takes it in. Cancel safe.
+    /// Waits until the operations that were begun are over; if there are none, until the kernel says that addresses or
+    /// links changed, and takes it in. Cancel safe.
     pub async fn changed(&mut self) {
-        for change in self.kernel.changes().await {
+        if !self.batch.is_empty() {
+            self.batch.over().await;
+            return;
+        }
+        for change in self.changes.next().await {
             self.lost |= change == Change::Lost;
             let concerned = self.concerned(&change);
             // What it does itself is known, and changes nothing.
@@ -284,7 +287,7 @@ impl Holder {
     pub fn report(&mut self) -> Option<AddressReport> {
         self.news |= self.announcer.news();
         let busy = |step: &Step| !matches!(step, Step::Renew(_));
-        let unsettled = self.changed || self.lost && self.again.is_none();
+        let unsettled = self.changed || self.is_blind() || self.batch.changes();
         if !self.news || unsettled || self.steps.iter().any(busy) {
             return None;
         }
@@ -349,14 +352,24 @@ impl Holder {
         }
     }
 
-    /// Takes the picture anew.
+    /// What is there is to be asked before anything else is done.
+    fn is_blind(&self) -> bool {
+        self.lost && self.again.is_none()
+    }
+
+    /// Lets what is under way come to its end, and sees to it that the picture is good, if that can be had.
     async fn look(&mut self, now: Time) {
-        let looked = self.kernel.picture().await.map(|picture| {
-            self.picture = picture;
-            self.lost = false;
-        });
-        self.note(now, Subject::Picture, looked);
-        (self.changed, self.news) = (true, true);
+        self.batch.over().await;
+        for landed in self.batch.take() {
+            self.land(now, landed);
+        }
+        if self.lost {
+            self.batch.look(&self.kernel);
+            self.batch.over().await;
+            for landed in self.batch.take() {
+                self.land(now, landed);
+            }
+        }
     }
 
     fn plan(&mut self) {
@@ -378,69 +391,77 @@ impl Holder {
         }
     }
 
-    async fn raise(&mut self, now: Time, name: String, up: bool) {
-        let Some(index) = self.picture.link(&name).map(|link| link.index) else { return };
-        let done = self.kernel.raise(&Interface { name: &name, index }, up).await;
-        if done.is_ok() {
-            self.picture.raise(index, up);
-        }
-        self.note(now, Subject::Link(name), done);
+    fn begin(&mut self, step: Step) {
+        let name = match &step {
+            Step::Add(placed) if self.rests.at(placed).is_some() => return,
+            Step::Remove(placed) | Step::Add(placed) | Step::Renew(placed) => &placed.1,
+            Step::Raise(name, _) => name,
+        };
+        let Some(index) = self.picture.link(name).map(|link| link.index) else { return };
+        self.batch.begin(&self.kernel, step, index, self.terms.lease);
     }
 
-    async fn remove(&mut self, now: Time, placed: Placed) {
-        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
-        let done = self.kernel.remove(placed.0, &Interface { name: &placed.1, index }).await;
-        self.removed(now, placed, index, done);
-    }
-
-    fn removed(&mut self, now: Time, placed: Placed, index: u32, done: Result<(), AddressError>) {
-        if done.is_ok() {
-            self.picture.put_off(placed.0, index);
-            self.announcer.end(&placed);
-            self.renewals.remove(&placed);
-            self.news = true;
-        }
-        self.note(now, Subject::Address(placed), done);
-    }
-
-    async fn add(&mut self, now: Time, placed: Placed) {
-        if self.rests.at(&placed).is_some() {
-            return;
-        }
-        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
-        let lease = self.terms.lease;
-        let done = self.kernel.add(placed.0, &Interface { name: &placed.1, index }, lease).await;
-        match done {
-            Ok(true) => {
-                self.picture.put(placed.0, index, lease.is_none());
-                self.remember_lease(now, &placed);
-                if !self.placed.insert(placed.clone()) {
-                    self.repaired += 1;
-                    self.rests.set(placed.clone(), now + REST);
-                }
-                self.fresh.push(placed.clone());
-                self.news = true;
+    /// Takes in what has become of an operation.
+    fn land(&mut self, now: Time, landed: Landed) {
+        match landed {
+            Landed::Picture(looked) => {
+                let looked = looked.map(|picture| {
+                    self.picture = picture;
+                    self.lost = false;
+                });
+                self.note(now, Subject::Picture, looked);
+                (self.changed, self.news) = (true, true);
             }
-            // It is there: the notification is on its way, unless it was lost.
-            Ok(false) => self.lost = true,
-            Err(_) => {}
+            Landed::Raised { name, index, up, done } => {
+                if done.is_ok() {
+                    self.picture.raise(index, up);
+                }
+                self.note(now, Subject::Link(name), done);
+            }
+            Landed::Removed { placed, index, done } => {
+                if done.is_ok() {
+                    self.picture.put_off(placed.0, index);
+                    self.announcer.end(&placed);
+                    self.renewals.remove(&placed);
+                    self.news = true;
+                }
+                self.note(now, Subject::Address(placed), done);
+            }
+            Landed::Added { placed, index, lease, done } => {
+                match done {
+                    Ok(true) => self.added(now, placed.clone(), index, lease),
+                    // It is there: the notification is on its way, unless it was lost.
+                    Ok(false) => self.lost = true,
+                    Err(_) => {}
+                }
+                self.note(now, Subject::Address(placed), done.map(|_| ()));
+            }
+            Landed::Renewed { placed, index, lease, done } => {
+                if done.is_ok() {
+                    self.picture.put(placed.0, index, lease.is_none());
+                    self.remember_lease(now, &placed, lease);
+                }
+                self.note(now, Subject::Address(placed), done);
+            }
         }
-        self.note(now, Subject::Address(placed), done.map(|_| ()));
     }
 
-    async fn renew(&mut self, now: Time, placed: Placed) {
-        let Some(index) = self.picture.link(&placed.1).map(|link| link.index) else { return };
-        let lease = self.terms.lease;
-        let done = self.kernel.renew(placed.0, &Interface { name: &placed.1, index }, lease).await;
-        if done.is_ok() {
-            self.picture.put(placed.0, index, lease.is_none());
-            self.remember_lease(now, &placed);
+    fn added(&mut self, now: Time, placed: Placed, index: u32, lease: Option<Duration>) {
+        self.picture.put(placed.0, index, lease.is_none());
+        self.remember_lease(now, &placed, lease);
+        // Its orders may have changed meanwhile.
+        if self.holding == Holding::Held {
+            if !self.placed.insert(placed.clone()) {
+                self.repaired += 1;
+                self.rests.set(placed.clone(), now + REST);
+            }
+            self.fresh.push(placed);
         }
-        self.note(now, Subject::Address(placed), done);
+        self.news = true;
     }
 
-    fn remember_lease(&mut self, now: Time, placed: &Placed) {
-        if let Some(lease) = self.terms.lease {
+    fn remember_lease(&mut self, now: Time, placed: &Placed, lease: Option<Duration>) {
+        if let Some(lease) = lease.filter(|_| lease == self.terms.lease) {
             self.renewals.set(placed.clone(), now + lease / RENEWALS);
         }
     }
@@ -470,5 +491,3 @@ const REST: Duration = Duration::from_millis(100);
 const RENEWALS: u32 = 3;
 /// Addresses that are announced together, at most.
 const TOGETHER: usize = 32;
-/// Netlink operations under way while all addresses are taken off.
-const AT_ONCE: usize = 32;

@@ -8,7 +8,8 @@ use thread_priority::unix::{set_thread_priority_and_policy, thread_native_id};
 use thread_priority::{Error, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 /// Has the calling thread run before all that has no real-time priority, and after the kernel's own threads that have:
-/// `SCHED_FIFO`, with the lowest priority. Children inherit it: the thread must not start any.
+/// `SCHED_FIFO`, with the lowest priority. Children inherit it: the thread must start none but those that
+/// serve it.
 ///
 /// # Errors
 /// It is not allowed (`CAP_SYS_NICE`, `RLIMIT_RTPRIO`, or a control group without real-time).

@@ -104,6 +104,8 @@ struct Thread {
     state: State,
     /// Sockets have more than was taken.
     more: bool,
+    /// It has just waited until all addresses were off.
+    released: bool,
     /// When what could not be opened is tried again.
     again: Option<Time>,
 }
@@ -148,13 +150,14 @@ impl Thread {
             real_time,
             state: State::Idle,
             more: false,
+            released: false,
             again: None,
         })
     }
 
     async fn run(mut self) {
         // What links and addresses there are is to be known before any orders.
-        self.work().await;
+        self.holder.settle(clock::now()).await;
         loop {
             let wake = self.wait().await;
             // What has arrived comes before everything else: after a pause, above all before the timer.
@@ -174,15 +177,18 @@ impl Thread {
                 Wake::End => return,
             }
             self.watch_links().await;
-            self.timers().await;
-            self.work().await;
+            // It took its time: what has arrived meanwhile comes before the timer.
+            if !std::mem::take(&mut self.released) {
+                self.timers().await;
+            }
+            self.work();
         }
     }
 
-    /// One operation on the addresses: adverts go out between two.
-    async fn work(&mut self) {
+    /// What is to be done with the addresses: adverts go out meanwhile.
+    fn work(&mut self) {
         if self.holder.pending() {
-            self.holder.step(clock::now()).await;
+            self.holder.step(clock::now());
         }
         if let Some(report) = self.holder.report() {
             self.outputs.reports.send_replace(Arc::new(report));
@@ -396,9 +402,7 @@ impl Thread {
         let text = format!("no other director can be reached: the addresses stay on for {STAY:?}");
         self.outputs.teller.tell(News::Trouble { text });
         self.holder.order(now, addresses, Terms { lease: Some(STAY), ..terms(&router) });
-        while self.holder.pending() {
-            self.holder.step(clock::now()).await;
-        }
+        self.holder.settle(now).await;
     }
 
     fn status(&self, now: Time) -> Option<RedundancyStatus> {
@@ -431,7 +435,10 @@ impl Thread {
             match output {
                 Output::Advertise { priority, successor } => self.links.advert(*priority, *successor),
                 Output::Acquire => self.holder.hold(Holding::Held),
-                Output::Release => self.holder.release(now).await,
+                Output::Release => {
+                    self.holder.release(now).await;
+                    self.released = true;
+                }
                 Output::Announce => self.holder.announce_all(now),
                 Output::Note(event) => self.outputs.teller.tell(News::Router(*event)),
             }

@@ -6,7 +6,7 @@ mod findings;
 
 use super::{Lowered, News, Orders, Router, Teller};
 use crate::kernel::address::picture::{Change, Picture};
-use crate::kernel::address::{AddressError, Addresses};
+use crate::kernel::address::{AddressError, Addresses, Changes};
 use crate::targets::{self, Role};
 use director_core::model::{Track, Tracked};
 use director_nft::fnv::fnv1a;
@@ -66,6 +66,7 @@ struct Probes {
 /// Links as the kernel tells them.
 struct Carriers {
     kernel: Addresses,
+    changes: Changes,
     /// `None` before the kernel was asked.
     picture: Option<Picture>,
     /// The kernel is to be asked anew.
@@ -154,7 +155,7 @@ impl Probes {
 
 impl Carriers {
     fn open() -> Result<Self, AddressError> {
-        Ok(Self { kernel: Addresses::open()?, picture: None, stale: true })
+        Ok(Self { changes: Changes::open()?, kernel: Addresses::open()?, picture: None, stale: true })
     }
 
     fn of(&self, interface: &str) -> Carrier {
@@ -180,7 +181,7 @@ impl Carriers {
                 }
                 continue;
             }
-            let (changes, picture) = (self.kernel.changes().await, self.picture.get_or_insert_default());
+            let (changes, picture) = (self.changes.next().await, self.picture.get_or_insert_default());
             let mut changed = false;
             for change in changes {
                 self.stale |= change == Change::Lost;

@@ -92,7 +92,7 @@ fn on_interfaces<Body: Future<Output = Result<(), Box<dyn Error>>>>(
     ip("link set public0 up")?;
     ip("link set peer0 up")?;
     ip("link add spare0 type veth peer name peer1")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { body(Addresses::open()?).await })
 }
 
@@ -211,7 +211,8 @@ fn says_what_is_wrong_with_an_interface() {
 #[test]
 fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
     sandbox::test(|| {
-        on_interfaces(async |mut addresses: Addresses| {
+        on_interfaces(async |addresses: Addresses| {
+            let mut changes = Changes::open()?;
             let limit = Duration::from_secs(20);
             let mut picture = addresses.picture().await?;
             for command in [
@@ -240,7 +241,7 @@ fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
                 ip(command)?;
                 let follow = async {
                     while addresses.picture().await? != picture {
-                        for change in addresses.changes().await {
+                        for change in changes.next().await {
                             picture.take(change);
                         }
                     }
@@ -258,7 +259,8 @@ fn a_picture_that_follows_changes_is_the_one_that_the_kernel_gives() {
 #[test]
 fn a_flood_of_changes_costs_no_answer() {
     sandbox::test(|| {
-        on_interfaces(async |mut addresses: Addresses| {
+        on_interfaces(async |addresses: Addresses| {
+            let mut changes = Changes::open()?;
             let flood: String = (0..8000)
                 .map(|it| format!("address add 10.7.{}.{}/32 dev public0\n", it / 250, it % 250 + 1))
                 .collect();
@@ -286,7 +288,7 @@ fn a_flood_of_changes_costs_no_answer() {
                         picture = addresses.picture().await?;
                         continue;
                     }
-                    for change in addresses.changes().await {
+                    for change in changes.next().await {
                         lost |= change == Change::Lost;
                         picture.take(change);
                     }

@@ -81,7 +81,8 @@ impl Driven {
 
     /// Goes on until everything is done.
     async fn settle(&mut self) -> Outcome {
-        self.until("settled", |driven| driven.report.known && !driven.holder.pending()).await
+        let settled = |holder: &Holder| !holder.pending() && holder.batch.is_empty();
+        self.until("settled", |driven| driven.report.known && settled(&driven.holder)).await
     }
 
     async fn turn(&mut self, end: Duration) {
@@ -89,7 +90,7 @@ impl Driven {
         self.holder.due(now);
         if self.holder.pending() {
             self.steps += 1;
-            self.holder.step(now).await;
+            self.holder.step(now);
         } else {
             let end = Time::from_nanos(u64::try_from(end.as_nanos()).unwrap_or(u64::MAX));
             let wait = self.holder.deadline().unwrap_or(end).min(end).since(now);
