@@ -39,14 +39,15 @@ fn fails(director: &Director, arguments: &[&str]) -> lab::Result<String> {
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Waits until the Active knows that the other could take over: it has said so since.
+/// Waits until the Active knows that the other could take over, for it has said so since; and the other who is Active.
 fn know_each_other(pair: &Pair) -> lab::Result<()> {
     let active = pair.one_active()?;
     pair[&active].shows("its peer could take over", |status| {
         let peer = &status["peers"][0];
         let fits = peer["says"]["fit"] == true && peer["says"]["caught_up"] == true;
         fits && peer["heard_seconds"].as_f64() < status["since_seconds"].as_f64()
-    })
+    })?;
+    pair[other(&active)].shows("it hears the Active", |status| status["active"]["node"] == *active)
 }
 
 #[test]

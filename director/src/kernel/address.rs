@@ -17,6 +17,7 @@ use rtnetlink::{Handle, LinkMacVlan, LinkUnspec};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::sync::mpsc::sync_channel;
 use std::thread as threads;
 use std::time::Duration;
 use sync::Mac;
@@ -189,15 +190,24 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Opens its socket in the network namespace of the calling thread, and starts a thread that serves it: the kernel
-    /// carries a request out while it is being sent, and has the sender wait while others change links or addresses.
-    /// The thread has the caller's priority, and ends with the last clone.
+    /// Opens its socket in the network namespace of the calling thread.
     ///
     /// # Errors
     /// The kernel gives no socket, or no thread.
     pub fn open() -> Result<Self, AddressError> {
-        let (opened, outcome) = std::sync::mpsc::sync_channel(1);
+        Self::served(|| ())
+    }
+
+    /// As [`Self::open`]. A thread serves the socket, which ends with the last clone: the kernel carries a request out
+    /// while it is being sent, and has the sender wait while others change links or addresses. The thread does
+    /// `first` before all else.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn served(first: impl FnOnce() + Send + 'static) -> Result<Self, AddressError> {
+        let (opened, outcome) = sync_channel(1);
         let serve = move || {
+            first();
             let connection = Builder::new_current_thread().enable_io().build().and_then(|runtime| {
                 let _context = runtime.enter();
                 let (connection, handle, _) = rtnetlink::new_connection()?;

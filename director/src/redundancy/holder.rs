@@ -13,6 +13,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+use super::priority::{self, Urgency};
 use super::{AddressReport, Addresses as Ordered, Placed};
 use crate::kernel::address::picture::{Change, Link, Picture};
 use crate::kernel::address::{AddressError, Addresses, Changes};
@@ -106,7 +107,8 @@ impl Holder {
     /// The kernel gives no socket.
     pub fn open() -> Result<Self, AddressError> {
         Ok(Self {
-            kernel: Addresses::open()?,
+            // It has the caller's priority otherwise; whether it may be real-time is said elsewhere.
+            kernel: Addresses::served(|| drop(priority::raise(Urgency::Requests)))?,
             changes: Changes::open()?,
             picture: Picture::default(),
             lost: true,

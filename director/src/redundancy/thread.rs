@@ -5,10 +5,9 @@ use super::hellos::{Hellos, Said};
 use super::holder::{Holder, Holding, Terms};
 use super::links::Links;
 use super::part::Part;
+use super::priority::{self, Urgency};
 use super::router::{Path, View};
-use super::{
-    AddressReport, Ask, FailoverError, Handle, Lowered, News, Orders, Router, Sequences, Teller, priority,
-};
+use super::{AddressReport, Ask, FailoverError, Handle, Lowered, News, Orders, Router, Sequences, Teller};
 use crate::kernel::address::AddressError;
 use crate::status::RedundancyStatus;
 use std::io;
@@ -57,7 +56,7 @@ pub async fn spawn(alone: bool, past: Past, teller: Teller) -> Result<Handle, Th
     let (started, outcome) = oneshot::channel();
     let run = move || {
         // Before anything else runs here: its children would inherit what it is allowed.
-        let real_time = priority::raise();
+        let real_time = priority::raise(Urgency::Adverts);
         let inputs = Inputs { ordered, fitness, asked };
         let outputs = Outputs { roles, reports, teller };
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -66,7 +65,10 @@ pub async fn spawn(alone: bool, past: Past, teller: Teller) -> Result<Handle, Th
         };
         runtime.block_on(async {
             match Thread::open(past, inputs, outputs, real_time) {
-                Ok(thread) => {
+                Ok(mut thread) => {
+                    // What links and addresses there are is to be known before any orders.
+                    thread.holder.settle(clock::now()).await;
+                    thread.report();
                     if started.send(Ok(())).is_ok() {
                         thread.run().await;
                     }
@@ -156,8 +158,6 @@ impl Thread {
     }
 
     async fn run(mut self) {
-        // What links and addresses there are is to be known before any orders.
-        self.holder.settle(clock::now()).await;
         loop {
             let wake = self.wait().await;
             // What has arrived comes before everything else: after a pause, above all before the timer.
@@ -190,6 +190,10 @@ impl Thread {
         if self.holder.pending() {
             self.holder.step(clock::now());
         }
+        self.report();
+    }
+
+    fn report(&mut self) {
         if let Some(report) = self.holder.report() {
             self.outputs.reports.send_replace(Arc::new(report));
         }
