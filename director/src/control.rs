@@ -48,12 +48,14 @@ use crate::targets::{self, Role, Users, VerdictMap};
 use addresses::AddressBook;
 use balance::Pace;
 use counting::Counting;
+use director_core::clocks::Clocks;
 use director_core::ids::Registry;
 use director_core::pool::Offers;
 use director_nft::netlink::Conntrack;
 use history::{Drift, History};
 use keeping::Keeper;
 use memory::Memory;
+use nix::time::{ClockId, clock_gettime};
 use purge::{Due, Purge};
 use reconcile::Scope;
 use recording::Recorder;
@@ -154,13 +156,17 @@ pub struct Control {
     drift: Drift,
     /// Whoever waits for figures, and for which reading.
     asking: Vec<(u64, oneshot::Sender<Arc<Status>>)>,
-    /// When the next override lapses or becomes due, or an offer changes by itself, in seconds since 1970.
+    /// When the next override lapses or becomes due, in seconds since 1970.
     lapses: Option<u64>,
+    /// When the next offer changes by itself, by the steady clock.
+    ramps: Option<u64>,
 }
 
-/// Seconds since 1970: what is measured by it outlives the process.
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn clocks() -> Clocks {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Every kernel has this clock.
+    let steady = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |it| Duration::from(it).as_secs());
+    Clocks { wall, steady }
 }
 
 impl Control {
@@ -227,6 +233,7 @@ impl Control {
             drift: Drift::default(),
             asking: Vec::new(),
             lapses: None,
+            ramps: None,
             memory,
         };
         let starts = targets::resume(control.memory.verdicts());
@@ -333,10 +340,10 @@ impl Control {
     async fn tick(&mut self) {
         self.telling.catch_up(Instant::now());
         self.record_heard(Instant::now());
-        let now = unix_now();
-        if self.lapses.is_some_and(|at| at <= now) {
+        let now = clocks();
+        if self.lapses.is_some_and(|at| at <= now.wall) || self.ramps.is_some_and(|at| at <= now.steady) {
             let due = decide::due(self.memory.overrides(), &self.pools, now);
-            if let Err(error) = self.memory.forget_lapsed(now) {
+            if let Err(error) = self.memory.forget_lapsed(now.wall) {
                 tracing::warn!(%error, "an override that has lapsed stands in the state file");
             }
             let _ = self.reconcile(Scope::Services(&due)).await;

@@ -3,6 +3,7 @@
 use crate::targets::VerdictMap;
 use crate::verdicts::health_of;
 use director_core::availability::Health;
+use director_core::clocks::Clocks;
 use director_core::model::{Model, Service};
 use director_core::overrides::Override;
 use director_core::pool::{Demand, Observation, Offer, Offers, Pool};
@@ -34,15 +35,15 @@ pub struct Situation<'a> {
     pub ports: &'a PortOverrides,
     /// Live connections.
     pub demands: &'a Demands,
-    /// Seconds since 1970.
-    pub now: u64,
+    /// When that is.
+    pub now: Clocks,
 }
 
 /// Services of which something has lapsed or become due by `now`, since they were decided on.
-pub fn due(overrides: &Overrides, pools: &Pools, now: u64) -> BTreeSet<String> {
-    let lapsed = |it: &Override| it.at(now) != *it || it.drain.is_some_and(|drain| drain.cuts(now));
+pub fn due(overrides: &Overrides, pools: &Pools, now: Clocks) -> BTreeSet<String> {
+    let lapsed = |it: &Override| it.at(now.wall) != *it || it.drain.is_some_and(|drain| drain.cuts(now.wall));
     let overridden = overrides.iter().filter(|(_, servers)| servers.values().any(lapsed));
-    let pools = pools.iter().filter(|(_, pool)| pool.next_change().is_some_and(|at| at <= now));
+    let pools = pools.iter().filter(|(_, pool)| pool.next_change().is_some_and(|at| at <= now.steady));
     overridden.map(|(name, _)| name).chain(pools.map(|(name, _)| name)).cloned().collect()
 }
 
@@ -95,6 +96,10 @@ services:
         Overrides::from([(service.to_owned(), BTreeMap::from([("a".to_owned(), it)]))])
     }
 
+    fn at(seconds: u64) -> Clocks {
+        Clocks { wall: seconds, steady: seconds }
+    }
+
     #[test]
     fn only_services_that_change_by_themselves_are_due() {
         let model = load(FARM, "farm").unwrap_or_else(|report| panic!("{report}"));
@@ -102,15 +107,15 @@ services:
         let mut decide = |overrides: &Overrides, now| {
             let (model, verdicts, demands) = (&model, &VerdictMap::new(), &Demands::new());
             let ports = &PortOverrides::new();
-            Situation { model, verdicts, overrides, ports, demands, now }.offers(&mut pools);
+            Situation { model, verdicts, overrides, ports, demands, now: at(now) }.offers(&mut pools);
             pools.clone()
         };
         let drained = set("mail", Override { weight: None, drain: Some(Drain::default()) });
         let pools = decide(&drained, 100);
-        assert!(due(&drained, &pools, 1_000).is_empty());
+        assert!(due(&drained, &pools, at(1_000)).is_empty());
         let pools = decide(&Overrides::new(), 200);
-        assert!(due(&Overrides::new(), &pools, 201).is_empty());
-        assert_eq!(due(&Overrides::new(), &pools, 202), ["mail".to_owned()].into());
+        assert!(due(&Overrides::new(), &pools, at(201)).is_empty());
+        assert_eq!(due(&Overrides::new(), &pools, at(202)), ["mail".to_owned()].into());
     }
 
     #[test]
@@ -119,8 +124,8 @@ services:
         let drain = Drain { deadline: Some(100), at_deadline: AtDeadline::Cut, ..Drain::default() };
         for it in [Override { weight, drain: None }, Override { weight: None, drain: Some(drain) }] {
             let overrides = set("web", it);
-            assert!(due(&overrides, &Pools::new(), 99).is_empty());
-            assert_eq!(due(&overrides, &Pools::new(), 100), ["web".to_owned()].into());
+            assert!(due(&overrides, &Pools::new(), at(99)).is_empty());
+            assert_eq!(due(&overrides, &Pools::new(), at(100)), ["web".to_owned()].into());
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::persistence::{Table, View};
 use crate::status::*;
 use crate::targets::VerdictMap;
 use crate::trial::Plan;
+use director_core::clocks::Clocks;
 use director_core::config;
 use director_core::ids::Registry;
 use director_core::model::{ProbeSpec, Protocol};
@@ -43,7 +44,7 @@ pub(crate) fn moment() -> Moment {
     }
     let (verdicts, overrides, demands) = (&VerdictMap::new(), &Overrides::new(), &Demands::new());
     let ports = &PortOverrides::new();
-    let situation = Situation { model: &model, verdicts, overrides, ports, demands, now: 0 };
+    let situation = Situation { model: &model, verdicts, overrides, ports, demands, now: Clocks::default() };
     let offer = situation.offers(&mut Pools::new()).remove("exchange").unwrap();
     Moment { model: Arc::new(model), registry: Arc::new(registry()), offer, protects: true }
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod availability;
+pub mod clocks;
 pub mod config;
 pub mod explain;
 pub mod ids;

@@ -14,6 +14,7 @@ pub use quorum::QuorumState;
 pub use tier::Serving;
 
 use crate::availability::{Availability, Health, State, availability};
+use crate::clocks::Clocks;
 use crate::model::{PortRange, Role, Scheduler, Service, SlowStart, Weight};
 use crate::overrides::Override;
 use crate::ports::PortStates;
@@ -62,8 +63,8 @@ pub struct Observation<'a> {
     pub ports: &'a PortStates,
     /// Their connections; only of services that need to know ([`needs_loads`]).
     pub demand: &'a Demand,
-    /// Seconds since 1970.
-    pub now: u64,
+    /// When that is.
+    pub now: Clocks,
 }
 
 /// What a service has to offer at a moment.
@@ -129,7 +130,8 @@ impl Pool {
             .map(|server| {
                 let health = observation.health.get(&server.name).unwrap_or(&unprobed);
                 let overridden = observation.overrides.get(&server.name).copied().unwrap_or_default();
-                let mut it = availability(server, service.quiescence, health, overridden, observation.now);
+                let mut it =
+                    availability(server, service.quiescence, health, overridden, observation.now.wall);
                 if matches!(service.scheduler, Scheduler::Rr | Scheduler::Lc) {
                     it.share = it.share.min(WHOLE);
                 }
@@ -153,7 +155,7 @@ impl Pool {
         }
     }
 
-    /// When the offer changes by itself, after the last decision, in seconds since 1970.
+    /// When the offer changes by itself, after the last decision, by the steady clock.
     #[must_use]
     pub fn next_change(&self) -> Option<u64> {
         self.next_change
@@ -197,10 +199,10 @@ impl Pool {
     ) -> Option<u64> {
         if matches!(service.scheduler, Scheduler::Fo | Scheduler::Ovf) {
             // Who comes first does not depend on how much it could take.
-            self.remember(service, servers, None, observation.now);
+            self.remember(service, servers, None, observation.now.steady);
             return None;
         }
-        self.remember(service, servers, service.slow_start, observation.now);
+        self.remember(service, servers, service.slow_start, observation.now.steady);
         let slow_start = service.slow_start.filter(|_| self.began_apart(servers));
         let mut next = None;
         for (name, it) in servers.iter_mut().filter(|(_, it)| it.share > 0) {
@@ -210,7 +212,7 @@ impl Pool {
                 say_first(it, format!("slow: {percent}% of its weight"));
             }
             if let (Some(slow_start), Some(since)) = (slow_start, self.since(name)) {
-                let elapsed = observation.now.saturating_sub(since);
+                let elapsed = observation.now.steady.saturating_sub(since);
                 let ramp = ramp::parts(slow_start, elapsed);
                 parts = (parts * ramp / WHOLE).max(1);
                 say_first(it, format!("starts slowly: {ramp}/{WHOLE} of its weight"));

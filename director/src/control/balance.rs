@@ -1,7 +1,7 @@
 //! Follows live connections: services whose connections moved are decided anew, and nothing else is looked at.
 
 use super::reconcile::Scope;
-use super::{Control, unix_now};
+use super::{Control, clocks};
 use crate::live::PERIOD;
 use director_core::pool::Demand;
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ impl Control {
                 moved.insert(service);
             }
         }
-        self.decide(Scope::Services(&moved), unix_now());
+        self.decide(Scope::Services(&moved), clocks());
         if !self.changed.is_empty()
             && let Err(error) = self.reconcile_ruleset()
         {
@@ -68,7 +68,7 @@ impl Control {
     /// Deals slots by weight: nobody follows from now on, and the last decision may be that one server gets all.
     pub(super) fn let_go(&mut self) {
         self.demands.values_mut().for_each(|demand| demand.expected = Demand::unknown().expected);
-        self.decide(Scope::Services(&self.demands.keys().cloned().collect()), unix_now());
+        self.decide(Scope::Services(&self.demands.keys().cloned().collect()), clocks());
         if !self.changed.is_empty()
             && let Err(error) = self.reconcile_ruleset()
         {

@@ -3,7 +3,7 @@
 use super::picture::Picture;
 use super::picture::probes::Clock;
 use super::reading::{Reading, Task, Tools};
-use super::{Control, addresses, unix_now};
+use super::{Control, addresses, clocks};
 use crate::status::{ConfigurationStatus, Status};
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,7 +96,7 @@ impl Control {
             offers: &self.offers,
             overrides: self.memory.overrides(),
             ports: self.memory.ports(),
-            now: unix_now(),
+            now: clocks().wall,
             entries: self.counting.entries(),
             evicted: self.counting.evicted(),
             verdicts: &self.verdicts,

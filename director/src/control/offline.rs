@@ -2,8 +2,8 @@
 //! take everything away.
 
 use super::addresses;
+use super::clocks;
 use super::memory::Memory;
-use super::unix_now;
 use crate::configuration::Configuration;
 use crate::dataplane::{self, Dataplane, Kernel};
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
@@ -136,8 +136,7 @@ fn verdicts(configuration: &Configuration, policy: impl Fn(Policy) -> Policy, st
 
 /// What services offer.
 fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides, ports: &PortOverrides) -> Offers {
-    let situation =
-        Situation { model, verdicts, overrides, ports, demands: &Demands::new(), now: unix_now() };
+    let situation = Situation { model, verdicts, overrides, ports, demands: &Demands::new(), now: clocks() };
     situation.offers(&mut Pools::new())
 }
 

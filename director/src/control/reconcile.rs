@@ -2,10 +2,11 @@
 
 use super::purge::Due;
 use super::telling::Telling;
-use super::{Control, addresses, unix_now};
+use super::{Control, addresses, clocks};
 use crate::dataplane::{Skeleton, Synced};
 use crate::decide::Situation;
 use crate::redundancy::virtual_mac::{self, Virtuals};
+use director_core::clocks::Clocks;
 use director_core::pool::{Offer, Offers, Pool};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,11 +44,12 @@ impl Control {
     /// The ruleset is not as it shall be.
     pub(super) async fn reconcile(&mut self, scope: Scope<'_>) -> Result<(), String> {
         let started = Instant::now();
-        let now = unix_now();
+        let now = clocks();
         self.decide(scope, now);
         let overrides = self.memory.overrides().values().flatten();
-        let lapses = overrides.filter_map(|(_, it)| it.next_change(now));
-        self.lapses = lapses.chain(self.pools.values().filter_map(Pool::next_change)).min();
+        let lapses = overrides.filter_map(|(_, it)| it.next_change(now.wall));
+        self.lapses = lapses.min();
+        self.ramps = self.pools.values().filter_map(Pool::next_change).min();
         let ruleset = self.reconcile_ruleset();
         let mut errors: Vec<String> = ruleset.clone().err().into_iter().collect();
         let virtuals = virtual_mac::wanted(&self.configuration.model, &self.configuration.node);
@@ -92,7 +94,7 @@ impl Control {
     }
 
     /// Decides anew what servers may get, and notes what changed by it.
-    pub(super) fn decide(&mut self, scope: Scope<'_>, now: u64) {
+    pub(super) fn decide(&mut self, scope: Scope<'_>, now: Clocks) {
         let model = &self.configuration.model;
         let (verdicts, overrides, demands) = (&self.verdicts, self.memory.overrides(), &self.demands);
         let ports = self.memory.ports();

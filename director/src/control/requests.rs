@@ -2,7 +2,7 @@
 
 use super::picture::probes::{Clock, history};
 use super::purge::Due;
-use super::{Control, Scope, picture, unix_now};
+use super::{Control, Scope, clocks, picture};
 use crate::command::{CommandError, OverrideChange};
 use crate::configuration::Configuration;
 use crate::explain::Moment;
@@ -29,7 +29,7 @@ impl Control {
         self.find(service, server)?;
         let before = self.memory.overrides().clone();
         let refused = |error: crate::state::StateError| CommandError::State(error.to_string());
-        self.memory.change(service, server, change, unix_now()).map_err(refused)?;
+        self.memory.change(service, server, change, clocks().wall).map_err(refused)?;
         tracing::info!(service, server, ?change, "override");
         // Who drains asks next what is left: figures from before would say too little.
         self.counting.schedule().distrust();

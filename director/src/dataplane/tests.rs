@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::targets::VerdictMap;
+use director_core::clocks::Clocks;
 use director_core::config::load;
 use director_core::overrides::{Override, WeightOverride};
 use director_core::pool::Offers;
@@ -94,7 +95,7 @@ struct Wanted {
 
 fn offers(model: &Model, overrides: &Overrides) -> Offers {
     let (verdicts, ports, demands) = (&VerdictMap::new(), &PortOverrides::new(), &Demands::new());
-    Situation { model, verdicts, overrides, ports, demands, now: 0 }.offers(&mut Pools::new())
+    Situation { model, verdicts, overrides, ports, demands, now: Clocks::default() }.offers(&mut Pools::new())
 }
 
 fn wanted(text: &str, registry: &mut Registry) -> Wanted {

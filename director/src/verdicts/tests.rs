@@ -2,6 +2,7 @@ use super::*;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::targets::{Role, Starts, targets};
 use director_core::availability;
+use director_core::clocks::Clocks;
 use director_core::config::load;
 use director_core::overrides::{Drain, Override};
 use director_core::pool::Offers;
@@ -69,7 +70,7 @@ fn health(model: &Model, verdicts: &VerdictMap) -> Health {
 
 fn offers(model: &Model, verdicts: &VerdictMap, overrides: &Overrides) -> Offers {
     let (ports, demands) = (&PortOverrides::new(), &Demands::new());
-    Situation { model, verdicts, overrides, ports, demands, now: 0 }.offers(&mut Pools::new())
+    Situation { model, verdicts, overrides, ports, demands, now: Clocks::default() }.offers(&mut Pools::new())
 }
 
 fn advice_of(verdicts: [Verdict; 3], model: &Model) -> Advice {

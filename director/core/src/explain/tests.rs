@@ -1,5 +1,6 @@
 use super::*;
 use crate::availability::Health;
+use crate::clocks::Clocks;
 use crate::config::load;
 use crate::overrides::{Drain, Override, ReturningClients};
 use crate::persistence::Client;
@@ -58,7 +59,7 @@ impl Farm {
             overrides: &overrides,
             ports: &PortStates::default(),
             demand: &Demand::default(),
-            now: 0,
+            now: Clocks::default(),
         };
         let offer = Pool::default().offer(&model.services["web"], &observation);
         let offers = BTreeMap::from([("web".to_owned(), offer)]);

@@ -8,6 +8,7 @@ mod schedulers;
 
 use super::*;
 use crate::availability::Health;
+use crate::clocks::Clocks;
 use crate::config::load;
 use crate::model::Side;
 use crate::overrides::{AtDeadline, Drain, Override, WeightOverride};
@@ -96,7 +97,7 @@ impl Farm {
                 overrides: self.overrides.get(&service.name).unwrap_or(&nothing.1),
                 ports: self.ports.get(&service.name).unwrap_or(&nothing.3),
                 demand: &nothing.2,
-                now: 0,
+                now: Clocks::default(),
             };
             self.offers.insert(service.name.clone(), Pool::default().offer(service, &observation));
         }

@@ -9,7 +9,7 @@ use crate::model::{Ramp, SlowStart};
 pub(super) struct Memory {
     /// It serves, or did so until it was overloaded.
     serves: bool,
-    /// When it began to serve, while it starts slowly.
+    /// When it began to serve, by the steady clock, while it starts slowly.
     pub(super) since: Option<u64>,
 }
 
@@ -26,9 +26,7 @@ impl Memory {
         let serves = it.share > 0 || it.state == State::Overloaded;
         let since = match slow_start {
             Some(slow_start) if serves && self.serves => {
-                // A clock that is set back must not hold it up.
-                let since = self.since.map(|since| since.min(now));
-                since.filter(|since| now - since < slow_start.duration.as_secs())
+                self.since.filter(|since| now.saturating_sub(*since) < slow_start.duration.as_secs())
             }
             Some(_) if serves && !first => Some(now),
             Some(_) | None => None,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::availability::{Advice, Asked};
+use crate::clocks::Clocks;
 use crate::config::load;
 use crate::model::{Quorum, Ramp, RealServer, SlowStart, Thresholds};
 use crate::overrides::{Drain, ReturningClients, WeightOverride};
@@ -14,6 +15,7 @@ struct Farm {
     overrides: BTreeMap<String, Override>,
     demand: Demand,
     now: u64,
+    wall: u64,
     pool: Pool,
 }
 
@@ -43,6 +45,7 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}}}
             overrides: BTreeMap::new(),
             demand: Demand::default(),
             now: 1_000,
+            wall: 1_700_000_000,
             pool: Pool::default(),
         }
     }
@@ -102,7 +105,7 @@ services: {web: {vip: 192.168.1.35, ports: {tcp: 80}, servers: {a: {}}}}
             overrides: &self.overrides,
             ports: &PortStates::default(),
             demand: &self.demand,
-            now: self.now,
+            now: Clocks { wall: self.wall, steady: self.now },
         };
         self.pool.offer(&self.service, &observation)
     }
@@ -433,16 +436,18 @@ fn fo_and_ovf_know_no_slow_start() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_hold_a_ramp_up() {
+fn a_ramp_goes_on_whatever_the_wall_clock_does() {
     let mut farm = Farm::new(&[("a", 1, 0), ("b", 1, 0)]).slowly(31, Ramp::Linear);
     farm.down("a");
     farm.offer();
     farm.up("a");
     farm.offer();
-    farm.now = 10;
-    assert_eq!(farm.shares(), [1, WHOLE]);
-    farm.now = 25;
-    assert_eq!(farm.shares(), [16, WHOLE]);
+    farm.now += 15;
+    for wall in [farm.wall + 3600, farm.wall - 3600, 0, u64::MAX] {
+        farm.wall = wall;
+        assert_eq!(farm.shares(), [16, WHOLE], "{wall}");
+        assert_eq!(farm.pool.next_change(), Some(farm.now + 1), "{wall}");
+    }
 }
 
 #[test]
