@@ -2,7 +2,7 @@
 
 use crate::redundancy::Router;
 use crate::redundancy::keys::{self, KeyFileError};
-use director_core::config::{self, Report};
+use director_core::config::{self, Report, Warnings};
 use director_core::model::{Model, Node};
 use director_nft::fnv::fnv1a;
 use std::io::Read;
@@ -22,6 +22,8 @@ pub struct Configuration {
     pub node: Arc<Node>,
     /// FNV-1a of the text, 16 hexadecimal digits: the same on both directors, or their files differ.
     pub hash: String,
+    /// What is strange in the file.
+    pub warnings: Warnings,
     /// The keys that `key_file` holds, once they were asked for: see [`Self::with_keys`].
     pub keyring: Option<Keyring>,
 }
@@ -81,7 +83,8 @@ impl Configuration {
     /// See [`LoadError`].
     pub fn load(path: &Path, node: &str) -> Result<Self, LoadError> {
         let text = read(path)?;
-        let model = config::load(&text, &path.display().to_string()).map_err(LoadError::Invalid)?;
+        let (model, warnings) =
+            config::load_with_warnings(&text, &path.display().to_string()).map_err(LoadError::Invalid)?;
         let Some(node) = model.nodes.get(node).cloned() else {
             let known: Vec<&str> = model.nodes.keys().map(String::as_str).collect();
             return Err(LoadError::Node {
@@ -91,7 +94,7 @@ impl Configuration {
             });
         };
         let hash = format!("{:016x}", fnv1a(text.as_bytes()));
-        Ok(Self { model: Arc::new(model), node: Arc::new(node), hash, keyring: None })
+        Ok(Self { model: Arc::new(model), node: Arc::new(node), hash, warnings, keyring: None })
     }
 
     /// Reads the key file that the configuration names, if it names one. Apart, since whoever only looks at a
@@ -102,6 +105,14 @@ impl Configuration {
     pub fn with_keys(self) -> Result<Self, LoadError> {
         let file = self.model.redundancy.as_ref().and_then(|redundancy| redundancy.key_file.as_deref());
         Ok(Self { keyring: file.map(keys::load).transpose()?, ..self })
+    }
+
+    /// Tells what is strange in the log.
+    pub fn warn(&self) {
+        for warning in &self.warnings.warnings {
+            let (file, line, hint) = (&self.warnings.file, warning.line, warning.hint.as_deref());
+            tracing::warn!(hint, "{file}:{line}: {}", warning.message);
+        }
     }
 
     /// This director's part in the virtual router, if there is one.

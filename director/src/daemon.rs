@@ -55,6 +55,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signal)?;
     let node = node_name(options.node.as_deref())?;
     let configuration = Configuration::load(&options.config, &node)?.with_keys()?;
+    configuration.warn();
     // A second director finds out here, before it touches anything.
     let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;

@@ -125,7 +125,7 @@ fn another_virtual_router_with_the_same_vrid_is_not_heard() {
             )
         };
         let capture = Capture::start()?;
-        let mut stranger = Keepalived::new(client.clone(), &router("192.168.1.78"))?;
+        let mut stranger = Keepalived::new(client, &router("192.168.1.78"))?;
         stranger.start()?;
         for director in pair.directors() {
             let refused = |it: &Value| it["discards"]["other_router"].as_u64();

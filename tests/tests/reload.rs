@@ -45,6 +45,8 @@ fn new_weights_and_services_under_load() {
         let (load, hold) = (load.stop()?, hold.stop()?);
         assert_eq!((load.failed(), hold.failed(), hold.made()), (0, 0, 20), "{load}\n{hold}");
         assert_eq!(director.status()?["configuration"]["reloads"], 3);
+        let warnings = director.log().matches("there is no \"redundancy\"").count();
+        assert_eq!(warnings, 4, "at the start and at each reload: {}", director.log());
         Ok(())
     });
 }

@@ -14,7 +14,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use report::{Diagnostic, Report};
+pub use report::{Diagnostic, Report, Warnings};
 pub use suggest::closest;
 
 use crate::model::Model;
@@ -26,12 +26,20 @@ use report::Diagnostics;
 /// # Errors
 /// Everything that is wrong with the file, by position. Text that is no YAML has one error only: the first.
 pub fn load(text: &str, file: &str) -> Result<Model, Report> {
+    load_with_warnings(text, file).map(|(model, _)| model)
+}
+
+/// As [`load`], with what is strange in the file.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_warnings(text: &str, file: &str) -> Result<(Model, Warnings), Report> {
     let mut errors = Diagnostics::default();
     let model = yaml::read(text, &mut errors)
         .and_then(|root| raw::File::decode(&root, &mut errors))
         .and_then(|raw| build::build(&raw, &mut errors));
     match model {
-        Some(model) if errors.is_empty() => Ok(model),
+        Some(model) if errors.is_empty() => Ok((model, errors.into_warnings(text, file))),
         _ => Err(errors.into_report(text, file)),
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use targets::{Targets, Text};
 
 /// What is known of one file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Checked {
     file: String,
     /// It can be run.
@@ -20,6 +20,8 @@ struct Checked {
     /// Why it could not be read at all.
     unreadable: Option<String>,
     errors: Vec<Diagnostic>,
+    /// What may be meant.
+    warnings: Vec<Diagnostic>,
     /// Further errors that are only counted.
     omitted: usize,
     /// What came of trying its probes; absent unless they were tried.
@@ -45,16 +47,19 @@ pub(super) async fn check(
     let mut all = Vec::new();
     for path in files {
         let file = path.display().to_string();
-        let mut checked =
-            Checked { file, ok: false, unreadable: None, errors: Vec::new(), omitted: 0, probes: None };
+        let mut checked = Checked { file, ..Checked::default() };
         match configuration::read(path) {
             Err(error) => {
                 printer.text_only(|| complain(&format!("error: {error}\n\n")));
                 checked.unreadable = Some(error.to_string());
             }
-            Ok(text) => match config::load(&text, &checked.file) {
-                Ok(_) => {
+            Ok(text) => match config::load_with_warnings(&text, &checked.file) {
+                Ok((_, warnings)) => {
                     checked.ok = true;
+                    if !warnings.warnings.is_empty() {
+                        printer.text_only(|| complain(&format!("{warnings}\n")));
+                    }
+                    checked.warnings = warnings.warnings;
                     printer.text(&format_args!("{}: ok\n", checked.file))?;
                     if let Some(trying) = trying {
                         checked.probes = Some(try_probes(path, &checked.file, trying, printer).await?);

@@ -127,6 +127,7 @@ impl Control {
                 self.history.refusal = None;
                 self.history.reloads += 1;
                 tracing::info!(hash = self.configuration.hash, "configuration loaded");
+                self.configuration.warn();
             }
             Err(error) => {
                 self.history.refusal = Some(error.to_string());

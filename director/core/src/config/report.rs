@@ -1,4 +1,4 @@
-//! Errors of a configuration file, with their places in it.
+//! Errors and warnings about a configuration file, with their places in it.
 
 mod excerpt;
 
@@ -17,20 +17,29 @@ pub struct Report {
     pub omitted: usize,
 }
 
-/// One error.
+/// What is strange in a configuration file that holds, by position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warnings {
+    /// Name of the file.
+    pub file: String,
+    /// None, mostly.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// What is wrong.
+    /// What is wrong, or strange.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The line itself; of a very long one, the part around the error.
+    /// The line itself; of a very long one, the part around it.
     pub source: String,
-    /// Blanks and carets that mark the error when printed under `source`.
+    /// Blanks and carets that mark it when printed under `source`.
     pub marker: String,
 }
 
@@ -38,14 +47,7 @@ impl fmt::Display for Report {
     /// A paragraph an error: `file:line:column: error: message`, the line, carets, the hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.errors.iter().enumerate() {
-            let blank = if index == 0 { "" } else { "\n" };
-            let Diagnostic { line, column, message, hint, source, marker } = error;
-            writeln!(f, "{blank}{}:{line}:{column}: error: {message}", self.file)?;
-            writeln!(f, "{line:>5} | {source}")?;
-            writeln!(f, "      | {marker}")?;
-            if let Some(hint) = hint {
-                writeln!(f, "  hint: {hint}")?;
-            }
+            error.paragraph(f, index, &self.file, "error")?;
         }
         match self.omitted {
             0 => Ok(()),
@@ -55,6 +57,25 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+impl fmt::Display for Warnings {
+    /// As a report's errors are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = self.warnings.iter().enumerate();
+        all.try_for_each(|(index, warning)| warning.paragraph(f, index, &self.file, "warning"))
+    }
+}
+
+impl Diagnostic {
+    fn paragraph(&self, f: &mut fmt::Formatter<'_>, index: usize, file: &str, what: &str) -> fmt::Result {
+        let blank = if index == 0 { "" } else { "\n" };
+        let Self { line, column, message, hint, source, marker } = self;
+        writeln!(f, "{blank}{file}:{line}:{column}: {what}: {message}")?;
+        writeln!(f, "{line:>5} | {source}")?;
+        writeln!(f, "      | {marker}")?;
+        hint.iter().try_for_each(|hint| writeln!(f, "  hint: {hint}"))
+    }
+}
 
 /// A stretch of the file. Lines and columns (in characters) count from 1; the end is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,11 +91,12 @@ impl Span {
     pub(super) const START: Self = Self { line: 1, column: 1, end_line: 1, end_column: 1 };
 }
 
-/// Collects errors.
+/// Collects errors, and warnings.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
     found: Vec<Found>,
     omitted: usize,
+    warnings: Vec<Found>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +126,11 @@ impl Diagnostics {
         self.add(span, message.into(), Some(hint.into()));
     }
 
+    /// Something that may be meant.
+    pub(super) fn warn(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.warnings.push(Found { span, message: message.into(), hint: Some(hint.into()) });
+    }
+
     fn add(&mut self, span: Span, message: String, hint: Option<String>) {
         if self.found.len() < Self::MAX {
             self.found.push(Found { span, message, hint });
@@ -113,15 +140,24 @@ impl Diagnostics {
     }
 
     /// The report on `text`, which must be what the spans refer to.
-    pub(super) fn into_report(mut self, text: &str, file: &str) -> Report {
-        self.found.sort();
-        let mut lines = Lines::new(text);
-        let errors = self.found.into_iter().map(|Found { span, message, hint }| {
-            let (source, marker) = excerpt(lines.get(span.line), span);
-            Diagnostic { line: span.line, column: span.column, message, hint, source, marker }
-        });
-        Report { file: file.to_owned(), errors: errors.collect(), omitted: self.omitted }
+    pub(super) fn into_report(self, text: &str, file: &str) -> Report {
+        Report { file: file.to_owned(), errors: shown(self.found, text), omitted: self.omitted }
     }
+
+    /// The warnings about `text`, which must be what the spans refer to.
+    pub(super) fn into_warnings(self, text: &str, file: &str) -> Warnings {
+        Warnings { file: file.to_owned(), warnings: shown(self.warnings, text) }
+    }
+}
+
+fn shown(mut found: Vec<Found>, text: &str) -> Vec<Diagnostic> {
+    found.sort();
+    let mut lines = Lines::new(text);
+    let show = |Found { span, message, hint }| {
+        let (source, marker) = excerpt(lines.get(span.line), span);
+        Diagnostic { line: span.line, column: span.column, message, hint, source, marker }
+    };
+    found.into_iter().map(show).collect()
 }
 
 /// `text` in quotes, fit for a message: control characters escaped, cut after 64 characters.

@@ -37,6 +37,12 @@ pub(super) fn build<'a>(
         let hint = "it is about what directors say to each other: add redundancy, or take it out";
         errors.error_hint(sync.key, "\"sync\" means nothing without \"redundancy\"", hint);
     }
+    if let (None, Some(all), 2..) = (section, &file.nodes, nodes.len()) {
+        let message =
+            "each director that runs is Active and answers for the VIPs: there is no \"redundancy\"";
+        let hint = "add redundancy, or leave one node; else run one director at a time";
+        errors.warn(all.key, message, hint);
+    }
     let Checked { value, broken } = &section?.value;
     let raw = value.as_ref()?;
     let links = links::build(raw.links.as_ref(), section?.key, nodes, errors);

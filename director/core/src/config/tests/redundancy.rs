@@ -37,6 +37,32 @@ fn without_a_section_there_is_none() {
 }
 
 #[test]
+fn two_directors_that_know_nothing_of_each_other_are_strange() {
+    let node = |number: u8| {
+        format!(
+            "  lb{number}: {{public: {{interface: e0, address: 192.0.2.{number}/24}}, \
+             private: {{interface: e1, address: 10.0.0.{number}/24}}}}\n"
+        )
+    };
+    let nodes = |numbers: &[u8]| numbers.iter().map(|&number| node(number)).collect::<String>();
+    let warnings = |numbers: &[u8], rest: &str| {
+        let text = format!("version: 1\nnodes:\n{}{rest}", nodes(numbers));
+        load_with_warnings(&text, "f").unwrap_or_else(|report| panic!("{report}")).1.to_string()
+    };
+    assert_eq!(
+        warnings(&[1, 2], ""),
+        "f:2:1: warning: each director that runs is Active and answers for the VIPs: there is no \"redundancy\"\n    \
+         2 | nodes:\n      | ^^^^^\n  \
+         hint: add redundancy, or leave one node; else run one director at a time\n"
+    );
+    assert_eq!(warnings(&[1], ""), "");
+    assert_eq!(warnings(&[1, 2], "redundancy: {vrid: 51}\n"), "");
+    for example in [EXCHANGE, IIS, SMTP] {
+        assert_eq!(load_with_warnings(example, "f").unwrap().1.warnings, []);
+    }
+}
+
+#[test]
 fn what_is_left_out_has_its_default() {
     let expected = Redundancy {
         vrid: 51.try_into().unwrap(),
