@@ -25,6 +25,7 @@ mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use body::{DrainBody, FailoverBody, PortBody, WeightBody};
 pub use connections::Ended;

@@ -18,7 +18,7 @@ pub use query::{ParameterError, Query, StateFilter, client};
 pub use row::{Connection, State};
 pub use table::{Ender, Kernel, Pieces, Table};
 
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use director_core::config::closest;
 use director_core::ids::{DestinationId, Registry};
 use director_core::model::Network;

@@ -7,7 +7,8 @@ mod thread;
 pub(crate) use entries::FakeEntries;
 pub(crate) use table::FakeTable;
 
-use crate::command::{Command, CommandError, EntryChange, Handle, OverrideChange};
+use crate::command::error::CommandError;
+use crate::command::{Command, EntryChange, Handle, OverrideChange};
 use crate::connections::View;
 use crate::sample;
 use director_core::model::Network;

@@ -37,7 +37,7 @@ use director_core::model::{Node, Redundancy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use sync::vrrp::authentication::Keyring;
 use sync::vrrp::machine::{Event, Fitness, Refusal, Role};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -137,6 +137,14 @@ pub enum Ask {
     /// the addresses stay.
     Leave(oneshot::Sender<()>),
 }
+
+/// The thread answers at once unless it hangs.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// No answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the thread that holds the addresses did not answer within {LIMIT:?}")]
+pub struct Silent;
 
 /// Why there was no planned failover. Nothing has changed then. [`asking::failover`] puts it into words.
 #[derive(Debug, Clone, PartialEq, Eq)]

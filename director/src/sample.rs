@@ -4,7 +4,7 @@ mod redundancy;
 
 pub(crate) use redundancy::{journal, redundancy, router};
 
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};
 use crate::explain::Moment;
 use crate::persistence::{Table, View};

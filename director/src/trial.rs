@@ -2,7 +2,7 @@
 
 mod text;
 
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use crate::targets;
 use crate::words::micros;
 use director_core::config::closest;

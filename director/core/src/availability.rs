@@ -2,7 +2,9 @@
 
 use crate::model::{Quiescence, RealServer, Weight};
 use crate::overrides::{Override, ReturningClients};
-use crate::pool::WHOLE;
+
+/// Parts of a whole share: a server that starts slowly or is slow has fewer of them for each unit of its weight.
+pub const WHOLE: u32 = 32;
 
 /// What the probes of a server say together.
 #[derive(Debug, Clone, PartialEq, Eq)]

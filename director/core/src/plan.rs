@@ -15,6 +15,7 @@
 
 mod layout;
 mod limit;
+mod maps;
 mod names;
 mod parts;
 mod persistence;
@@ -33,9 +34,10 @@ pub use service::service;
 pub use skeleton::skeleton;
 pub use synproxy::NEEDS as SYN_PROTECTION_NEEDS;
 
+use crate::availability::WHOLE;
 use crate::ids::Registry;
 use crate::model::{Model, Node, Service};
-use crate::pool::{Offer, Offers, WHOLE};
+use crate::pool::{Offer, Offers};
 use crate::schedule::{self, Candidate};
 use director_nft::ir::Ruleset;
 use names::FAMILIES;

@@ -13,16 +13,13 @@ mod tier;
 pub use quorum::QuorumState;
 pub use tier::Serving;
 
-use crate::availability::{Availability, Health, State, availability};
+use crate::availability::{Availability, Health, State, WHOLE, availability};
 use crate::clocks::Clocks;
 use crate::model::{PortRange, Role, Scheduler, Service, SlowStart, Weight};
 use crate::overrides::Override;
 use crate::ports::PortStates;
 use ramp::Memory;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Parts of a whole share: a server that starts slowly or is slow has fewer of them for each unit of its weight.
-pub const WHOLE: u32 = 32;
 
 /// Live connections of a server in a service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! the events `helper`, `mark` and `secmark`, but takes them for keywords; and it lists time-outs rounded to the
 //! kernel's ticks.
 
+mod literal;
 mod map;
 mod rule;
 mod transaction;
@@ -71,14 +72,4 @@ fn priority(base: BaseChain) -> String {
         }
     }
     base.priority.to_string()
-}
-
-/// A string in quotes. nft knows no escapes, so what would end the string early becomes `?`.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace(|c: char| c == '"' || c.is_control(), "?"))
-}
-
-/// ` comment "…"`, or nothing.
-fn comment(text: Option<&str>) -> String {
-    text.map_or_else(String::new, |text| format!(" comment {}", quoted(text)))
 }

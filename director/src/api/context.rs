@@ -1,9 +1,9 @@
 //! What the handlers share: the way to the control loop, and what they take and give.
 
-use super::probe::Trials;
-use super::stream::AT_ONCE;
+use super::turns::{LOOKS, Trials};
 use super::{Kind, Problem};
-use crate::command::{CommandError, Handle};
+use crate::command::Handle;
+use crate::command::error::CommandError;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
@@ -36,7 +36,7 @@ pub(super) type Done = Result<StatusCode, Problem>;
 
 impl Api {
     pub(super) fn new(handle: Handle, registry: Registry) -> Self {
-        Self { handle, registry, looks: Arc::new(Semaphore::new(AT_ONCE)), trials: Arc::default() }
+        Self { handle, registry, looks: Arc::new(Semaphore::new(LOOKS)), trials: Arc::default() }
     }
 }
 

@@ -1,29 +1,12 @@
 //! `POST .../probe`: the probes of a server, tried now.
 
 use super::context::{Api, Names, within_limit};
+use super::turns::TRIALS;
 use super::{Kind, Problem};
 use crate::trial::Trial;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use health::probe::Resources;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
-
-/// Servers that are tried at once. A further one is refused.
-const AT_ONCE: usize = 4;
-
-/// What trials share.
-#[derive(Debug)]
-pub(super) struct Trials {
-    resources: Resources,
-    turns: Semaphore,
-}
-
-impl Default for Trials {
-    fn default() -> Self {
-        Self { resources: Resources::default(), turns: Semaphore::new(AT_ONCE) }
-    }
-}
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -41,7 +24,7 @@ pub(super) async fn probe(
     let Path((service, server)) = names?;
     let Query(Parameters { probe }) = asked?;
     let _turn = api.trials.turns.try_acquire().map_err(|_| {
-        Problem::new(Kind::Busy, format!("probes of {AT_ONCE} servers are being tried"))
+        Problem::new(Kind::Busy, format!("probes of {TRIALS} servers are being tried"))
             .hint("try again when one of them is done")
     })?;
     let plan = within_limit(api.handle.trial(service, server, probe)).await?;

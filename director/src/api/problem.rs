@@ -1,6 +1,6 @@
 //! Errors as problem documents.
 
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,8 @@
 use super::body::{DrainBody, Json, Nothing, Optional, WeightBody};
 use super::context::{Api, Done, Names, within_limit};
 use super::{Kind, Problem, connections, explain, persistence, ports, probe, redundancy};
-use crate::command::{CommandError, DrainRequest, OverrideChange};
+use crate::command::error::CommandError;
+use crate::command::{DrainRequest, OverrideChange};
 use crate::metrics;
 use axum::Router;
 use axum::extract::rejection::PathRejection;

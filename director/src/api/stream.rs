@@ -1,6 +1,7 @@
 //! Answers that are sent piece by piece: listings of the kernel's tables, however long they are.
 
 use super::context::Api;
+use super::turns::LOOKS;
 use super::{Kind, Problem};
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -9,8 +10,6 @@ use std::io;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc};
 
-/// Listings and endings at once. A further one is refused.
-pub(super) const AT_ONCE: usize = 4;
 /// Pieces that wait for the reader.
 pub(super) const WAITING: usize = 2;
 /// A piece is sent when it has so many bytes.
@@ -57,7 +56,7 @@ impl ArrayText {
 pub(super) fn permit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
     api.looks.clone().try_acquire_owned().map_err(|error| match error {
         TryAcquireError::NoPermits => {
-            Problem::new(Kind::Busy, format!("{AT_ONCE} others look into the kernel's tables"))
+            Problem::new(Kind::Busy, format!("{LOOKS} others look into the kernel's tables"))
                 .hint("try again when one of them is done")
         }
         TryAcquireError::Closed => Problem::new(Kind::Stopping, "the director is stopping"),

@@ -4,7 +4,8 @@ mod redundancy;
 
 use super::listen::Listeners;
 use super::*;
-use crate::command::{CommandError, DrainRequest, OverrideChange};
+use crate::command::error::CommandError;
+use crate::command::{DrainRequest, OverrideChange};
 use crate::fake::ControlLoop;
 use crate::sample;
 use crate::status::{ServiceStatus, Status};

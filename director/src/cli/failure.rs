@@ -4,7 +4,7 @@ use super::output::complain;
 use super::{Output, ServerArgs};
 use crate::api::Problem;
 use crate::client;
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use crate::configuration::LoadError;
 use crate::control::offline::OfflineError;
 use crate::daemon::DaemonError;

@@ -3,7 +3,8 @@
 use super::Control;
 use super::keeping::Done;
 use super::reading::Look;
-use crate::command::{CommandError, EntryChange};
+use crate::command::EntryChange;
+use crate::command::error::CommandError;
 use crate::dataplane::{Kernel, Synced};
 use crate::persistence::{View, carry_out, element, entry, key};
 use director_core::ids::Registry;

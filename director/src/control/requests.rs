@@ -3,7 +3,8 @@
 use super::picture::probes::{Clock, history};
 use super::purge::Due;
 use super::{Control, Scope, clocks, picture};
-use crate::command::{CommandError, OverrideChange};
+use crate::command::OverrideChange;
+use crate::command::error::CommandError;
 use crate::configuration::Configuration;
 use crate::explain::Moment;
 use crate::kernel::settings::Settings;

@@ -1,7 +1,7 @@
 //! Listing entries.
 
 use super::Row;
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use crate::connections::Query;
 use director_core::config::closest;
 use director_core::ids::Registry;

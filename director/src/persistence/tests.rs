@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::CommandError;
+use crate::command::error::CommandError;
 use crate::connections::Query;
 use crate::fake::FakeEntries;
 use crate::sample;

@@ -1,21 +1,12 @@
 //! Asking the thread, which may hang: nobody waits longer than a second for what takes it no time.
 
-use super::{Ask, FailoverError};
-use crate::command::CommandError;
+use super::{Ask, FailoverError, LIMIT, Silent};
+use crate::command::error::CommandError;
 use crate::status::RedundancyStatus;
 use std::net::IpAddr;
-use std::time::Duration;
 use sync::vrrp::machine::{Link, Names, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-
-/// The thread answers at once unless it hangs.
-const LIMIT: Duration = Duration::from_secs(1);
-
-/// No answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the thread that holds the addresses did not answer within {LIMIT:?}")]
-pub struct Silent;
 
 /// What the virtual router is and knows; `None` without one.
 ///

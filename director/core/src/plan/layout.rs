@@ -1,19 +1,16 @@
 //! Which maps and chains a model needs, and how large the maps are.
 
-use super::names::{FAMILIES, FLOODED, FamilyNames, LIMITED, Profile, SLOTS, SOURCES};
-use super::{limit, synproxy};
-use crate::model::{Model, PortMap, Service};
+use super::limit;
+use super::maps::{GC_INTERVAL, address_type, dynamic, handshakes, ranges};
+use super::names::{FAMILIES, FLOODED, FamilyNames, LIMITED, Profile, SLOTS, SOURCES, TRANSLATION};
+use crate::model::{Model, PortMap, Protocol, Service};
 use crate::pool::needs_loads;
 use director_nft::ir::{DataType, EventMask, Map, MapData, MapSpec, Ruleset, Statement};
 use director_nft::observed::Observed;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// Smallest size of a map: room to grow without being made anew.
 const SMALLEST: usize = 512;
-
-/// How often the kernel frees persistence entries and buckets that timed out.
-const GC_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The maps of a model, and the shared chains it needs.
 ///
@@ -55,9 +52,9 @@ impl Layout {
         if full_nat > 0 {
             layout.add(SOURCES, &[DataType::Mark], MapData::Verdict, full_nat);
         }
-        if model.services.values().any(synproxy::wanted) {
+        if model.services.values().any(is_protected) {
             layout.proxied = true;
-            layout.specs.insert(FLOODED, synproxy::memory(&[DataType::Mark]));
+            layout.specs.insert(FLOODED, handshakes(&[DataType::Mark]));
         }
         layout.add(SLOTS, &[DataType::Mark], MapData::Values(vec![DataType::Mark]), slots);
         if let Some(previous) = previous {
@@ -80,7 +77,7 @@ impl Layout {
     /// Keeps the sizes of maps that are there already: making a map anew loses its counters. And keeps what connections
     /// rest on that began under protection.
     pub fn adopt(&mut self, observed: &Observed) {
-        self.proxied |= observed.chains.contains_key(synproxy::TRANSLATION);
+        self.proxied |= observed.chains.contains_key(TRANSLATION);
         self.keep_sizes(|map| observed.maps.get(map)?.spec.as_ref());
     }
 
@@ -166,7 +163,7 @@ impl Layout {
             if needs.shield_ranges {
                 self.specs.insert(names.shield_ranges, ranges(address, mark));
             }
-            self.specs.insert(names.handshakes, synproxy::memory(&[address, InetService, Mark]));
+            self.specs.insert(names.handshakes, handshakes(&[address, InetService, Mark]));
             self.add(names.proven, &[Mark], MapData::Verdict, needs.shielded);
         }
         if needs.proofs > 0 {
@@ -239,7 +236,7 @@ impl Needs {
                 needs.port_dests += service.servers.len() * distinct_ports(service).len();
             }
             needs.buckets.extend(service.rate_limit.map(|limit| limit::buckets(ipv6, limit)));
-            if synproxy::wanted(service) {
+            if is_protected(service) {
                 needs.shielded += 1;
                 needs.shields += vips * single;
                 needs.shield_ranges |= single < service.ports.len();
@@ -254,29 +251,6 @@ impl Needs {
     }
 }
 
-fn address_type(ipv6: bool) -> DataType {
-    if ipv6 { DataType::Ipv6Addr } else { DataType::Ipv4Addr }
-}
-
-/// A map by VIP, protocol and range of ports.
-fn ranges(address: DataType, data: MapData) -> MapSpec {
-    let key = vec![address, DataType::InetProto, DataType::InetService];
-    MapSpec { key, data, interval: true, ..MapSpec::default() }
-}
-
-/// A map that packets fill, or a set if it leads to nothing.
-pub(super) fn dynamic(key: &[DataType], data: &[DataType], size: u32, gc_interval: Duration) -> MapSpec {
-    MapSpec {
-        key: key.to_vec(),
-        data: if data.is_empty() { MapData::None } else { MapData::Values(data.to_vec()) },
-        dynamic: true,
-        timeout: true,
-        gc_interval: Some(gc_interval),
-        size: Some(size),
-        ..MapSpec::default()
-    }
-}
-
 /// True if a server of the service has another port than the service.
 pub(super) fn maps_ports(service: &Service) -> bool {
     service.servers.values().any(|server| server.ports != PortMap::Keep)
@@ -285,4 +259,9 @@ pub(super) fn maps_ports(service: &Service) -> bool {
 /// Every port of the service, whatever the protocol.
 pub(super) fn distinct_ports(service: &Service) -> BTreeSet<u16> {
     service.ports.iter().flat_map(|range| range.first..=range.last).collect()
+}
+
+/// True if the service asks for SYN protection, and has a port that can be protected.
+pub(super) fn is_protected(service: &Service) -> bool {
+    service.syn_protection && service.ports.iter().any(|range| range.protocol == Protocol::Tcp)
 }

@@ -94,6 +94,8 @@ pub(super) const OVER_LIMIT: &str = "over-limit";
 pub(super) const SOURCES: &str = "sources";
 /// Marks of services that get more SYNs than can be remembered.
 pub(super) const FLOODED: &str = "flooded";
+/// Chain with a SYN proxy whose only use is to be there.
+pub(super) const TRANSLATION: &str = "synproxy";
 /// Gives connections of services with full NAT their source.
 pub(super) const FULL_NAT: &str = "full-nat";
 /// Refuses what no server can be found for.

@@ -1,10 +1,10 @@
 //! What the plan's rulesets are put together from: statements, rules, chains and elements.
 
 use super::names::{FamilyNames, SLOTS};
-use crate::model::Protocol;
+use crate::model::{PortRange, Protocol};
 use director_nft::ir::{
-    BaseChain, Chain, ChainKind, Datum, Dnat, Element, Expression, Family, Hook, Key, MarkTarget, Match,
-    Rule, Ruleset, Selector, Statement, Verdict,
+    BaseChain, Chain, ChainKind, Datum, Dnat, Element, Expression, Family, Hook, Key, KeyPart, MarkTarget,
+    Match, Rule, Ruleset, Selector, Statement, Verdict,
 };
 use std::net::IpAddr;
 
@@ -94,4 +94,14 @@ pub(super) fn base_chain(
 /// Adds a chain that others lead to.
 pub(super) fn chain(ruleset: &mut Ruleset, name: &str, rules: Vec<Rule>) {
     ruleset.chains.insert(name.to_owned(), Chain { base: None, rules });
+}
+
+/// Key of a VIP's ports.
+pub(super) fn vip_key(vip: Datum, range: PortRange) -> Key {
+    let port = if range.first == range.last {
+        KeyPart::Value(Datum::Port(range.first))
+    } else {
+        KeyPart::Range(Datum::Port(range.first), Datum::Port(range.last))
+    };
+    Key(vec![KeyPart::Value(vip), KeyPart::Value(Datum::Proto(range.protocol.number())), port])
 }

@@ -2,14 +2,14 @@
 
 use super::layout::{Layout, distinct_ports, maps_ports};
 use super::names::{CLOSED, FAMILIES, FamilyNames, NO_SERVER, Profile, SLOTS, service_chain};
-use super::parts::{chain, commented, datum, insert, set_ct_mark, set_meta_mark};
+use super::parts::{chain, commented, datum, insert, set_ct_mark, set_meta_mark, vip_key};
 use super::{limit, pick, slot_owners, synproxy};
 use crate::availability::Availability;
 use crate::ids::{DestinationId, Registry};
-use crate::model::{PortRange, RealServer, Service};
+use crate::model::{RealServer, Service};
 use crate::pool::Offer;
 use crate::ports::{intersect, subtract};
-use director_nft::ir::{Datum, Element, ElementData, Key, KeyPart, Rule, Ruleset, Statement, Verdict};
+use director_nft::ir::{Datum, Element, ElementData, Key, Rule, Ruleset, Statement, Verdict};
 
 /// The chains of a service, and its elements of the shared maps. All maps of the layout are named, so that two
 /// parts of one service differ by elements and rules only.
@@ -67,15 +67,6 @@ fn ports(part: &mut Ruleset, names: &FamilyNames, service: &Service, offer: &Off
             }
         }
     }
-}
-
-pub(super) fn vip_key(vip: Datum, range: PortRange) -> Key {
-    let port = if range.first == range.last {
-        KeyPart::Value(Datum::Port(range.first))
-    } else {
-        KeyPart::Range(Datum::Port(range.first), Datum::Port(range.last))
-    };
-    Key(vec![KeyPart::Value(vip), KeyPart::Value(Datum::Proto(range.protocol.number())), port])
 }
 
 fn slots(

@@ -21,32 +21,22 @@
 //! Only clients meet this: what comes from the private side, or begins here, is balanced without proof. So is a
 //! service that has no server: it refuses at once, and a client that has had its SYN/ACK would take no notice.
 
-use super::layout::{self, Layout};
+use super::layout::{Layout, is_protected};
 use super::limit;
-use super::names::{FAMILIES, FLOODED, FamilyNames, limit_chain, proven_chain, service_chain};
+use super::maps::HANDSHAKE;
+use super::names::{FAMILIES, FLOODED, FamilyNames, TRANSLATION, limit_chain, proven_chain, service_chain};
 use super::parts::{
-    base_chain, chain, commented, datum, goto, insert, is_protocol, rule, saddr, set_meta_mark,
+    base_chain, chain, commented, datum, goto, insert, is_protocol, rule, saddr, set_meta_mark, vip_key,
 };
-use super::service::vip_key;
 use crate::model::{Model, Node, Protocol, Service, Side};
 use director_nft::ir::{
-    ChainKind, CtStates, DataType, Datum, Element, ElementData, Expression, Hook, Key, MapSpec, MarkTarget,
-    Match, Reject, Rule, Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
+    ChainKind, CtStates, Datum, Element, ElementData, Expression, Hook, Key, MarkTarget, Match, Reject, Rule,
+    Ruleset, Selector, Statement, Synproxy, TcpFlags, Verdict,
 };
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// Most handshakes of each family that are remembered. Beyond it, every packet may hold a cookie.
-const MAX_HANDSHAKES: u32 = 65_536;
-
-/// From a SYN to the client's proof.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Chain that lets SYNs of clients go on to the director itself.
 const CLIENTS: &str = "clients";
-
-/// Chain whose only use is to be there.
-pub(super) const TRANSLATION: &str = "synproxy";
 
 /// What the kernel must know.
 pub const NEEDS: [Statement; 2] = [proxy(false), Statement::StripTimestamp];
@@ -55,16 +45,6 @@ pub const NEEDS: [Statement; 2] = [proxy(false), Statement::StripTimestamp];
 const fn proxy(ipv6: bool) -> Statement {
     let mss = if ipv6 { 1440 } else { 1460 };
     Statement::Synproxy(Synproxy { mss, wscale: 7, timestamp: true, sack_perm: true })
-}
-
-/// True if the service asks for protection, and has a port that can be protected.
-pub(super) fn wanted(service: &Service) -> bool {
-    service.syn_protection && service.ports.iter().any(|range| range.protocol == Protocol::Tcp)
-}
-
-/// A map that remembers SYNs to a mark. What timed out takes up room until it is freed.
-pub(super) fn memory(key: &[DataType]) -> MapSpec {
-    layout::dynamic(key, &[DataType::Mark], MAX_HANDSHAKES, HANDSHAKE)
 }
 
 /// The chains that all protected services share.
@@ -124,7 +104,7 @@ pub(super) fn skeleton(ruleset: &mut Ruleset, layout: &Layout, model: &Model, no
 
 /// Leads what comes to the service's protected ports. True if it is protected: [`chains()`] makes its chains.
 pub(super) fn shield(part: &mut Ruleset, layout: &Layout, names: &FamilyNames, service: &Service) -> bool {
-    if !wanted(service) || !layout.has(names.shields) {
+    if !is_protected(service) || !layout.has(names.shields) {
         return false;
     }
     let comment = Some(service.name.clone());

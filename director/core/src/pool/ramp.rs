@@ -1,7 +1,6 @@
 //! Parts of a share. Slow start: the share of a server grows from the moment when it begins to serve.
 
-use super::WHOLE;
-use crate::availability::{Availability, State};
+use crate::availability::{Availability, State, WHOLE};
 use crate::model::{Ramp, SlowStart};
 
 /// What is remembered of a server.

@@ -6,7 +6,8 @@
 //! through them stays, and only elements differ.
 
 use super::{Candidate, turns};
-use crate::pool::{Load, WHOLE};
+use crate::availability::WHOLE;
+use crate::pool::Load;
 use std::cmp::Reverse;
 
 /// Fewest slots: shares are this fine.

@@ -1,8 +1,8 @@
 //! Sets, maps and their elements.
 
-use super::{comment, rule};
+use super::literal::{comment, duration};
+use super::rule;
 use crate::ir::{DataType, Datum, Element, ElementData, Key, KeyPart, Map, MapData, MapSpec};
-use std::time::Duration;
 
 /// The whole set or map, as an indented block.
 pub(super) fn block(name: &str, map: &Map) -> String {
@@ -68,20 +68,6 @@ pub(super) fn element(key: &Key, element: &Element, counter: bool) -> String {
 pub fn key(key: &Key) -> String {
     let parts: Vec<String> = key.0.iter().map(|part| key_part(*part)).collect();
     parts.join(" . ")
-}
-
-/// `1h30m1s`
-pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let parts = [
-        (u128::from(seconds / 86_400), "d"),
-        (u128::from(seconds / 3_600 % 24), "h"),
-        (u128::from(seconds / 60 % 60), "m"),
-        (u128::from(seconds % 60), "s"),
-        (duration.as_millis() % 1_000, "ms"),
-    ];
-    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
-    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 fn types(types: &[DataType]) -> String {

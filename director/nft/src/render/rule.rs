@@ -1,6 +1,6 @@
 //! A rule on one line.
 
-use super::{comment, map::duration, quoted};
+use super::literal::{comment, duration, quoted};
 use crate::ir::{
     Datum, Dnat, Expression, Family, Jhash, MarkTarget, Match, Numgen, NumgenMode, Rate, RateUnit, Reject,
     Rule, Selector, Statement, Synproxy, TcpFlags, Verdict,
