@@ -131,8 +131,8 @@ pub enum Ask {
         /// Who is to be, if anybody is known.
         reply: oneshot::Sender<Result<Option<String>, FailoverError>>,
     },
-    /// The newest sequences heard.
-    Heard(oneshot::Sender<Sequences>),
+    /// What the next run goes on with.
+    Past(oneshot::Sender<thread::Past>),
     /// Take part no more: the addresses are off, and the others know, when this is answered. Without a virtual router
     /// the addresses stay.
     Leave(oneshot::Sender<()>),

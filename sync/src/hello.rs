@@ -56,6 +56,17 @@ pub struct Hello {
     pub version: String,
     /// How often it adverts as the Active.
     pub interval: Interval,
+    /// Whom it refuses, if it does.
+    pub refuses: Option<Refused>,
+}
+
+/// A peer whose signed messages are refused, since they count from an earlier epoch than is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name in the configuration: 1 to 64 bytes.
+    pub node: String,
+    /// The epoch that it must exceed to be heard.
+    pub epoch: u64,
 }
 
 /// Who the directors are, and where.

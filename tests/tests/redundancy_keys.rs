@@ -59,13 +59,15 @@ fn speak(pair: &Pair) -> Result<()> {
     };
     let before = received(&pair["lb2"].redundancy()?);
     pair["lb2"].shows("it hears adverts", |it| received(it) > before.map(|before| before + 30))?;
-    for (one, other) in [("lb1", "lb2"), ("lb2", "lb1")] {
-        pair[one].shows(&format!("it hears {other}'s hellos"), |it| {
-            it["peers"][0]["node"] == other
-                && it["peers"][0]["heard_seconds"].as_f64().is_some_and(|it| it < 1.5)
-        })?;
-    }
-    Ok(())
+    hears(pair, "lb1", "lb2")?;
+    hears(pair, "lb2", "lb1")
+}
+
+/// Waits until hellos come from the other one.
+fn hears(pair: &Pair, one: &str, other: &str) -> Result<()> {
+    Ok(pair[one].shows(&format!("it hears {other}'s hellos"), |it| {
+        it["peers"][0]["node"] == other && it["peers"][0]["heard_seconds"].as_f64().is_some_and(|it| it < 1.5)
+    })?)
 }
 
 #[test]
@@ -184,6 +186,47 @@ fn a_pair_begins_to_sign_without_a_second_active() {
             assert_eq!(refused(director)?, 0, "{}", director.log());
         }
         assert_eq!(pair[active].redundancy()?["dual_active_episodes"], 0);
+        Ok(())
+    });
+}
+
+/// Where lb1 keeps what it signs with, and what it has heard.
+fn signatures(pair: &Pair) -> Result<PathBuf> {
+    Ok(pair["lb1"].host().directory()?.join("state/signatures.json"))
+}
+
+/// A clock that was ahead, and is not any more.
+#[test]
+fn a_director_that_is_remembered_from_the_future_and_lost_its_state_is_heard() {
+    lab::test(|| {
+        let lab = Lab::exchange()?;
+        let path = key_file(&lab, OLD)?;
+        let (_lab, mut pair, _servers) = lab.serve_pair(&redundancy("lb1: 150, lb2: 100", Some(&path)))?;
+        pair.active_is("lb1")?;
+        pair["lb1"].stop()?;
+        let future = 7_258_118_400_000_000_000_u64;
+        fs::write(
+            signatures(&pair)?,
+            format!(r#"{{"version":1,"contents":{{"epoch":{future},"heard":{{}}}}}}"#),
+        )?;
+        pair["lb1"].start()?;
+        pair.active_is("lb2")?;
+        hears(&pair, "lb2", "lb1")?;
+        pair["lb2"].cli(&["failover"])?;
+        pair.active_is("lb1")?;
+
+        pair["lb1"].kill()?;
+        fs::remove_file(signatures(&pair)?)?;
+        pair["lb1"].start()?;
+        // It takes itself for the Active, and lb2, which refuses what it says, soon does too.
+        pair["lb1"].shows("it hears that it is refused", |_| {
+            pair["lb1"].log().contains("remembers this one from a later time")
+        })?;
+        pair.one_active()?;
+        hears(&pair, "lb2", "lb1")?;
+        pair["lb1"].stop()?;
+        let kept: Value = serde_json::from_slice(&fs::read(signatures(&pair)?)?)?;
+        assert!(kept["contents"]["epoch"].as_u64() > Some(future), "{kept}");
         Ok(())
     });
 }

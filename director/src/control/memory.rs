@@ -196,9 +196,9 @@ impl Memory {
         Ok(Past { epoch: signatures.epoch, heard: signatures.heard.clone() })
     }
 
-    /// Records the newest sequences heard.
-    pub(super) fn set_heard(&mut self, heard: Sequences) -> Result<(), StateError> {
-        let epoch = self.signatures.1.epoch;
+    /// Records what the next run goes on with.
+    pub(super) fn set_past(&mut self, Past { epoch, heard }: Past) -> Result<(), StateError> {
+        let epoch = self.signatures.1.epoch.max(epoch);
         save_changed(&mut self.signatures, Signatures { epoch, heard })
     }
 
@@ -251,9 +251,14 @@ mod tests {
         assert_eq!(memory.begin()?, Past { epoch: ahead.epoch + 1, heard: Sequences::new() });
 
         let heard: Sequences = [("public".to_owned(), [([192, 168, 1, 34].into(), (7, 9))].into())].into();
-        memory.set_heard(heard.clone())?;
+        memory.set_past(Past { epoch: 0, heard: heard.clone() })?;
         let past = Memory::open(folder.path())?.0.begin()?;
-        assert_eq!(past, Past { epoch: ahead.epoch + 2, heard });
+        assert_eq!(past, Past { epoch: ahead.epoch + 2, heard: heard.clone() });
+
+        // A peer knew it from a later time.
+        memory.set_past(Past { epoch: ahead.epoch + 9, heard: heard.clone() })?;
+        let past = Memory::open(folder.path())?.0.begin()?;
+        assert_eq!(past, Past { epoch: ahead.epoch + 10, heard });
         Ok(())
     }
 }

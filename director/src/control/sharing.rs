@@ -1,7 +1,8 @@
 //! With the thread that holds the addresses: the role from it, and what it goes on with after a restart.
 
 use super::Control;
-use crate::redundancy::{Ask, Handle, Sequences, asking};
+use crate::redundancy::thread::Past;
+use crate::redundancy::{Ask, Handle, asking};
 use crate::targets;
 use std::time::{Duration, Instant};
 use sync::vrrp::machine::Role;
@@ -20,7 +21,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Record {
     asked: Option<Instant>,
-    answer: Option<oneshot::Receiver<Sequences>>,
+    answer: Option<oneshot::Receiver<Past>>,
 }
 
 impl Control {
@@ -38,15 +39,15 @@ impl Control {
 
     /// Records what was heard, from time to time. The thread is asked now, and listened to the next time.
     pub(super) fn record_heard(&mut self, now: Instant) {
-        if let Some(Ok(heard)) = self.record.answer.as_mut().map(oneshot::Receiver::try_recv) {
+        if let Some(Ok(past)) = self.record.answer.as_mut().map(oneshot::Receiver::try_recv) {
             self.record.answer = None;
-            self.save_heard(heard);
+            self.save_past(past);
         }
         let due = self.record.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= RECORD);
         if due && self.configuration.keyring.is_some() {
             let (reply, answer) = oneshot::channel();
             // A thread that has no room for the question is asked later.
-            if self.thread.asks.try_send(Ask::Heard(reply)).is_ok() {
+            if self.thread.asks.try_send(Ask::Past(reply)).is_ok() {
                 self.record = Record { asked: Some(now), answer: Some(answer) };
             }
         }
@@ -55,17 +56,17 @@ impl Control {
     /// Has the thread take part no more: another director takes over. Alone, the addresses stay.
     pub(super) async fn leave(&mut self) {
         if self.configuration.keyring.is_some()
-            && let Ok(Ok(heard)) = timeout(ANSWER, asking::ask(&self.thread.asks, Ask::Heard)).await
+            && let Ok(Ok(past)) = timeout(ANSWER, asking::ask(&self.thread.asks, Ask::Past)).await
         {
-            self.save_heard(heard);
+            self.save_past(past);
         }
         if !matches!(timeout(LEAVE, asking::ask(&self.thread.asks, Ask::Leave)).await, Ok(Ok(()))) {
             tracing::error!("the thread that holds the addresses did not give them up in time");
         }
     }
 
-    fn save_heard(&mut self, heard: Sequences) {
-        if let Err(error) = self.memory.set_heard(heard) {
+    fn save_past(&mut self, past: Past) {
+        if let Err(error) = self.memory.set_past(past) {
             tracing::warn!(%error, "after a restart old adverts could be taken for new ones");
         }
     }

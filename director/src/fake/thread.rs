@@ -1,6 +1,7 @@
 //! A thread that holds addresses as far as anybody asks: that of [`sample::redundancy`].
 
-use crate::redundancy::{Ask, FailoverError, Sequences};
+use crate::redundancy::thread::Past;
+use crate::redundancy::{Ask, FailoverError};
 use crate::sample;
 use sync::vrrp::machine::Refusal;
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ pub(super) fn start() -> mpsc::Sender<Ask> {
             match ask {
                 Ask::Status(reply) => drop(reply.send(Some(sample::redundancy()))),
                 Ask::Failover { to, force, reply } => drop(reply.send(failover(to.as_deref(), force))),
-                Ask::Heard(reply) => drop(reply.send(Sequences::new())),
+                Ask::Past(reply) => drop(reply.send(Past::default())),
                 Ask::Leave(reply) => drop(reply.send(())),
             }
         }

@@ -31,6 +31,8 @@ pub(super) struct Hellos {
     teller: Teller,
     quota: Quota,
     refusals: Refusals,
+    /// The epoch that ours must exceed, or a peer refuses what is signed.
+    exceed: Option<u64>,
 }
 
 /// What the state machine is told of a peer, by its address on the first link.
@@ -73,6 +75,7 @@ impl Hellos {
             teller,
             quota: Quota::default(),
             refusals: Refusals::default(),
+            exceed: None,
         }
     }
 
@@ -194,6 +197,21 @@ impl Hellos {
         known.peek().is_some() && known.all(|known| !known.reachable)
     }
 
+    /// Counts anew from a higher epoch.
+    pub(super) fn begin(&mut self, epoch: u64) {
+        self.speaker.begin(epoch);
+    }
+
+    /// Peers, by their address on the first link, that are refused until their epoch exceeds another.
+    pub(super) fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.listener.behind()
+    }
+
+    /// The epoch that ours must exceed, if a peer has said so since this was asked.
+    pub(super) fn exceed(&mut self) -> Option<u64> {
+        self.exceed.take()
+    }
+
     /// The newest sequences heard, for the next run.
     pub(super) fn sequences(&self) -> Sequences {
         let newest = self.listener.heard().map(|(peer, it)| (peer, (it.epoch, it.counter)));
@@ -231,6 +249,7 @@ impl Hellos {
             match outcome {
                 Outcome::Peer(address, peer) => said.push((address, peer)),
                 Outcome::Answer => self.cadence.answer(),
+                Outcome::Refused(epoch) => self.exceed = self.exceed.max(Some(epoch)),
                 Outcome::News(news) if self.quota.take(now) => self.teller.tell(words(news)),
                 Outcome::News(_) => {}
             }

@@ -122,6 +122,23 @@ impl Links {
         }
     }
 
+    /// Counts anew from a higher epoch.
+    pub(super) fn begin(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.lines.values_mut().for_each(|line| line.sender.begin(epoch));
+    }
+
+    /// Peers, by their address on the first link, that are refused until their epoch exceeds another.
+    pub(super) fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        let of = |line: &'_ Line| {
+            line.receiver
+                .behind()
+                .map(|(source, epoch)| (line.path.sender(source), epoch))
+                .collect::<Vec<_>>()
+        };
+        self.lines.values().flat_map(of)
+    }
+
     /// The newest sequences heard, for the next run.
     pub(super) fn sequences(&self) -> Sequences {
         let mut all = self.heard.clone();

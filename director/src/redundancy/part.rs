@@ -9,7 +9,7 @@ use director_core::model::Redundancy;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use sync::hello::Hello;
+use sync::hello::{Hello, Refused};
 use sync::vrrp::machine::{Event, Input, Link, Machine, Names, Output, Peers, Preempt, Role, Status, Why};
 use sync::vrrp::timing::Time;
 
@@ -120,8 +120,9 @@ impl Part {
         })
     }
 
-    /// What it says of itself to the others.
-    pub(super) fn hello(&self, instance: u64) -> Hello {
+    /// What it says of itself to the others, and which of them it refuses: by the address on the first link, with the
+    /// epoch that it must exceed.
+    pub(super) fn hello(&self, instance: u64, refused: Option<(IpAddr, u64)>) -> Hello {
         let status = self.machine.status();
         Hello {
             node: self.router.node.clone(),
@@ -136,6 +137,7 @@ impl Part {
             configuration: self.router.configuration.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             interval: self.router.settings.interval,
+            refuses: refused.map(|(address, epoch)| Refused { node: self.name(address), epoch }),
         }
     }
 
@@ -232,13 +234,13 @@ mod tests {
         let mut part = part();
         drop(part.handle(at(0), Input::Start));
         let status = part.status(at(0));
-        assert_eq!((status.transitions, &*status.why, part.hello(7).caught_up), (0, "started", false));
+        assert_eq!((status.transitions, &*status.why, part.hello(7, None).caught_up), (0, "started", false));
         let due = part.deadline().unwrap();
         drop(part.handle(due, Input::Timer));
         let status = part.status(due);
         assert_eq!((part.role(), status.transitions), (Role::Active, 1));
         assert_eq!(status.why, "no adverts on any link");
-        assert!(status.caught_up && part.hello(7).caught_up, "the Active has all connections");
+        assert!(status.caught_up && part.hello(7, None).caught_up, "the Active has all connections");
     }
 
     #[test]
@@ -254,8 +256,15 @@ mod tests {
             drop(part.handle(at(0), input));
         }
         let status = part.status(at(0));
-        assert_eq!((status.fit, part.hello(7).fit), (false, false));
+        assert_eq!((status.fit, part.hello(7, None).fit), (false, false));
         assert_eq!(status.lowered_by, ["private (eth1) is down", "ping 192.168.1.1 fails"]);
+    }
+
+    #[test]
+    fn who_is_refused_is_told_by_name() {
+        let refused = Some(([192, 168, 1, 34].into(), 9));
+        let refuses = part().hello(7, refused).refuses;
+        assert_eq!(refuses, Some(Refused { node: "lb2".to_owned(), epoch: 9 }));
     }
 
     #[test]

@@ -101,7 +101,11 @@ struct Thread {
     holder: Holder,
     links: Links,
     hellos: Hellos,
+    /// What tells this run from others of the same name.
+    instance: u64,
     epoch: u64,
+    /// When it was last raised.
+    raised: Option<Time>,
     real_time: io::Result<()>,
     state: State,
     /// Sockets have more than was taken.
@@ -148,7 +152,9 @@ impl Thread {
             links: Links::new(epoch, heard, outputs.teller.clone()),
             inputs,
             outputs,
+            instance: epoch,
             epoch,
+            raised: None,
             real_time,
             state: State::Idle,
             more: false,
@@ -241,6 +247,25 @@ impl Thread {
         }
         let said = self.hellos.receive(now);
         self.hear(now, said).await;
+        if let Some(known) = self.hellos.exceed() {
+            self.exceed(now, known);
+        }
+    }
+
+    /// A peer remembers this director from a later epoch: the clock went back, and what was kept of earlier runs is lost.
+    /// It goes on above that, or it would not be heard until its clock has caught up, and there might be two Actives.
+    fn exceed(&mut self, now: Time, known: u64) {
+        // Two machines that take themselves for one director would chase each other.
+        let again = self.raised.is_some_and(|last| now.since(last) < RAISED);
+        if known <= self.epoch || again {
+            return;
+        }
+        (self.epoch, self.raised) = (known.saturating_add(1), Some(now));
+        self.links.begin(self.epoch);
+        self.hellos.begin(self.epoch);
+        let text = "a director remembers this one from a later time, and refused it: this one's clock was ahead once or \
+                    went back, and its state folder is lost or old; it counts on from there";
+        self.outputs.teller.tell(News::Trouble { text: text.to_owned() });
     }
 
     async fn hear(&mut self, now: Time, said: Vec<Said>) {
@@ -267,7 +292,8 @@ impl Thread {
     /// What hellos are to say.
     fn tell_peers(&mut self) {
         if let State::Shared(part) = &self.state {
-            self.hellos.tell(part.hello(self.epoch));
+            let refused = self.links.behind().chain(self.hellos.behind()).max_by_key(|(_, epoch)| *epoch);
+            self.hellos.tell(part.hello(self.instance, refused));
         }
     }
 
@@ -344,10 +370,10 @@ impl Thread {
         // Whoever asked may have gone.
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status(now))),
-            Ask::Heard(reply) => {
+            Ask::Past(reply) => {
                 let mut heard = self.links.sequences();
                 heard.extend(self.hellos.sequences());
-                drop(reply.send(heard));
+                drop(reply.send(Past { epoch: self.epoch, heard }));
             }
             Ask::Failover { to, force, reply } => {
                 drop(reply.send(self.fail_over(now, to.as_deref(), force).await));
@@ -465,6 +491,8 @@ fn terms(router: &Router) -> Terms {
 const ASKS: usize = 64;
 /// How often sockets that could not be opened are tried again, if nothing tells that it is time to.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long it counts from one epoch at least before a peer can have it count from a higher one.
+const RAISED: Duration = Duration::from_secs(10);
 /// How long addresses stay behind a director that is the last one and stops.
 const STAY: Duration = Duration::from_secs(60);
 const LEASE_LEAST: Duration = Duration::from_secs(5);

@@ -25,6 +25,11 @@ impl Speaker {
         self.keyring = keyring;
     }
 
+    /// Begins to count anew from a higher `epoch`.
+    pub const fn begin(&mut self, epoch: u64) {
+        self.next = Sequence { epoch, counter: 0 };
+    }
+
     /// The message to send from `source`, to one peer or to several. Each call makes another one: a peer that got it
     /// twice would take the copy for a replay.
     #[must_use]
@@ -96,6 +101,11 @@ impl Listener {
     #[must_use]
     pub const fn discards(&self) -> &Discards {
         &self.discards
+    }
+
+    /// Peers that are refused until their epoch exceeds another: see [`authentication::Window::behind`].
+    pub fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.windows.behind()
     }
 
     /// The newest sequence of each peer, by its address on the first link: to be kept for [`Self::new`].

@@ -3,14 +3,16 @@
 //! ```text
 //! {"hello":1,"node":"lb1","instance":1,"role":"active","priority":150,"lowered":0,"fit":true,
 //!  "caught_up":true,"stood_down":false,"chosen":false,"configuration":"0123456789abcdef","version":"0.1.0",
-//!  "centiseconds":100}
+//!  "centiseconds":100,"refuses":{"node":"lb2","epoch":7}}
 //! ```
+//!
+//! `refuses` is there only if it does.
 //!
 //! Text and not bytes in fixed places: there is one a second, so that its size costs nothing; whoever captures it can
 //! read it; fields that a later version adds are passed over by an earlier one, and a well-tried parser reads what
 //! strangers send. `hello` grows only when an earlier version could not make sense of the rest.
 
-use super::{Discard, Hello};
+use super::{Discard, Hello, Refused};
 use crate::vrrp::machine::Role;
 use crate::vrrp::packet;
 use crate::vrrp::timing::{Interval, Priority};
@@ -35,6 +37,7 @@ impl Hello {
             configuration: self.configuration.clone(),
             version: self.version.clone(),
             centiseconds: self.interval.centiseconds(),
+            refuses: self.refuses.clone().map(|Refused { node, epoch }| RefusedWire { node, epoch }),
         };
         // Plain values and no maps: there is nothing that could fail.
         serde_json::to_vec(&wire).unwrap_or_default()
@@ -53,8 +56,11 @@ impl Hello {
             let good = (1..=TEXT).contains(&text.len()) && text.bytes().all(good);
             if good { Ok(text) } else { Err(Discard::Field(field)) }
         };
+        let node = |field, name| text(field, name, |byte| byte.is_ascii_graphic());
+        let refused =
+            |RefusedWire { node: name, epoch }| node("refuses", name).map(|node| Refused { node, epoch });
         Ok(Self {
-            node: text("node", wire.node, |byte| byte.is_ascii_graphic())?,
+            node: node("node", wire.node)?,
             instance: wire.instance,
             role: wire.role,
             priority: Priority::new(wire.priority).ok_or(Discard::Field("priority"))?,
@@ -67,6 +73,7 @@ impl Hello {
             version: text("version", wire.version, |byte| byte == b' ' || byte.is_ascii_graphic())?,
             interval: Interval::from_centiseconds(wire.centiseconds)
                 .map_err(|_| Discard::Field("centiseconds"))?,
+            refuses: wire.refuses.map(refused).transpose()?,
         })
     }
 }
@@ -95,6 +102,14 @@ struct Wire {
     configuration: String,
     version: String,
     centiseconds: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refuses: Option<RefusedWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefusedWire {
+    node: String,
+    epoch: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,6 +146,10 @@ mod tests {
         let earlier = Hello { stood_down: false, ..hello() };
         assert_eq!(changed(r#""stood_down":true,"chosen":false,"#, ""), Ok(earlier));
         assert_eq!(changed(r#""node":"#, r#""later":{"a":[1]},"node":"#), Ok(hello()));
+        let refuses = Some(Refused { node: "lb2".into(), epoch: 7 });
+        let says = r#":100,"refuses":{"node":"lb2","epoch":7}}"#;
+        assert_eq!(changed(":100}", says), Ok(Hello { refuses, ..hello() }));
+        assert_eq!(changed(":100}", &says.replace("lb2", "l b2")), Err(Discard::Field("refuses")));
     }
 
     #[test]

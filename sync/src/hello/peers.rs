@@ -49,6 +49,8 @@ pub enum Outcome {
     Peer(IpAddr, Option<Peer>),
     /// For people.
     News(News),
+    /// It refuses what this director signs, whose epoch must exceed this one.
+    Refused(u64),
     /// It has just come, or become Active, which forgot who is here when it heard nobody: let it hear that.
     Answer,
 }
@@ -135,6 +137,8 @@ impl Peers {
             out.push(Outcome::News(News::Heard { node: known.node.clone() }));
         }
         out.extend(known.recognise(now, hello.instance));
+        let refused = hello.refuses.as_ref().filter(|it| it.node == self.node);
+        out.extend(refused.map(|it| Outcome::Refused(it.epoch)));
         let peer = Peer {
             priority: hello.priority,
             lowered: hello.lowered,

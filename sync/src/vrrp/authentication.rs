@@ -15,7 +15,8 @@
 //! zero: what was meant for one director is worth nothing to another. Each use has a key of its
 //! own, derived from the secret, so that what is signed for one is worth nothing in another. Each receiver remembers,
 //! for each sender, the newest sequence and which of the 64 before it were heard (as RFC 4303, section 3.4.3 does).
-//! No clocks are compared, so a clock that jumps does nothing.
+//! No clocks are compared, so a clock that jumps does nothing. A sender whose epoch went back all the same, because what
+//! it kept of it is lost, hears so in the hellos of those who refuse it, and begins a higher one.
 
 mod replay;
 

@@ -49,6 +49,11 @@ impl Sender {
         self.channel = channel;
     }
 
+    /// Begins to count anew from a higher `epoch`.
+    pub const fn begin(&mut self, epoch: u64) {
+        self.next = Sequence { epoch, counter: 0 };
+    }
+
     /// The message to send to `destination`. Each call makes another one: a copy would be taken for a replay.
     ///
     /// `priority` 0 says that we leave; `successor`, which only signed adverts can carry, who shall take over.
@@ -124,6 +129,11 @@ impl Receiver {
     #[must_use]
     pub const fn discards(&self) -> &Discards {
         &self.discards
+    }
+
+    /// Senders that are refused until their epoch exceeds another: see [`authentication::Window::behind`].
+    pub fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.windows.behind()
     }
 
     /// The newest sequence of each sender: to be kept for [`Self::new`].

@@ -43,6 +43,7 @@ fn hello(node: &str) -> Hello {
         configuration: "0123456789abcdef".into(),
         version: "0.1.0".into(),
         interval: Interval::DEFAULT,
+        refuses: None,
     }
 }
 

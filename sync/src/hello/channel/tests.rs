@@ -1,4 +1,5 @@
 use super::*;
+use crate::hello::Refused;
 use crate::vrrp::authentication::Key;
 use crate::vrrp::channel;
 use crate::vrrp::machine::Role;
@@ -24,6 +25,7 @@ pub(in crate::hello) fn hello() -> Hello {
         configuration: "0123456789abcdef".into(),
         version: "0.1.0".into(),
         interval: Interval::DEFAULT,
+        refuses: None,
     }
 }
 
@@ -41,11 +43,14 @@ prop_compose! {
         configuration in "[0-9a-f]{1,64}",
         version in "[ -~]{1,64}",
         centiseconds in 1_u16..0x1000,
+        refuses in prop::option::of(("[!-~]{1,64}", 0_u64..)),
     ) -> Hello {
         let priority = Priority::new(priority).unwrap();
         let interval = Interval::from_centiseconds(centiseconds).unwrap();
+        let refuses = refuses.map(|(node, epoch)| Refused { node, epoch });
         Hello {
-            node, instance, role, priority, lowered, fit, caught_up, stood_down, chosen, configuration, version, interval
+            node, instance, role, priority, lowered, fit, caught_up, stood_down, chosen, configuration, version, interval,
+            refuses,
         }
     }
 }

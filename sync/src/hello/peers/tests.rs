@@ -1,4 +1,5 @@
 use super::*;
+use crate::hello::Refused;
 use crate::hello::channel::tests::{hello, hellos, roster};
 use crate::vrrp::timing::Priority;
 use proptest::prelude::*;
@@ -74,6 +75,15 @@ fn one_that_takes_no_part_is_not_fit_and_one_that_started_anew_gets_an_answer() 
 }
 
 /// It asks nobody who is fit, but has to know it before it can hand over.
+#[test]
+fn only_who_is_refused_hears_of_it() {
+    let mut peers = peers();
+    hear(&mut peers, 0, hello());
+    let refuses = |node: &str| Hello { refuses: Some(Refused { node: node.into(), epoch: 9 }), ..hello() };
+    assert_eq!(hear(&mut peers, 1, refuses("lb2")), [Outcome::Refused(9), says(true)]);
+    assert_eq!(hear(&mut peers, 2, refuses("lb3")), [says(true)]);
+}
+
 #[test]
 fn one_that_becomes_active_gets_an_answer_once() {
     let mut peers = peers();

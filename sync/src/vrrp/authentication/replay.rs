@@ -20,19 +20,21 @@ pub struct Window {
     newest: Sequence,
     /// Bit n: `newest` less n was heard.
     heard: u64,
+    /// The last one was of an earlier epoch.
+    behind: bool,
 }
 
 impl Window {
     /// Begins with the first message of a sender, which is not known to be new.
     #[must_use]
     pub const fn new(first: Sequence) -> Self {
-        Self { newest: first, heard: 1 }
+        Self { newest: first, heard: 1, behind: false }
     }
 
     /// Goes on after a restart: everything up to `newest` counts as heard.
     #[must_use]
     pub const fn resume(newest: Sequence) -> Self {
-        Self { newest, heard: u64::MAX }
+        Self { newest, heard: u64::MAX, behind: false }
     }
 
     /// Takes in `sequence`; false if it was heard before, or if it is too old to tell.
@@ -41,7 +43,8 @@ impl Window {
             *self = Self::new(sequence);
             return true;
         }
-        if sequence.epoch < self.newest.epoch {
+        self.behind = sequence.epoch < self.newest.epoch;
+        if self.behind {
             return false;
         }
         if sequence.counter > self.newest.counter {
@@ -61,6 +64,13 @@ impl Window {
     #[must_use]
     pub const fn newest(&self) -> Sequence {
         self.newest
+    }
+
+    /// The epoch that the sender must exceed to be heard, if its last message was of an earlier one. It may be a
+    /// replay; but a sender whose clock went back, and which lost what it kept on disk, can't know that it is refused.
+    #[must_use]
+    pub fn behind(&self) -> Option<u64> {
+        self.behind.then_some(self.newest.epoch)
     }
 }
 
@@ -96,6 +106,11 @@ impl Windows {
     #[must_use]
     pub fn newest(&self, sender: IpAddr) -> Option<Sequence> {
         self.0.get(&sender).map(Window::newest)
+    }
+
+    /// Senders that are refused, and what they must exceed: see [`Window::behind`].
+    pub fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.0.iter().filter_map(|(&sender, window)| Some((sender, window.behind()?)))
     }
 
     /// The newest message of each sender: to be kept for [`Self::resume`].
@@ -145,6 +160,22 @@ mod tests {
         assert!(window.admit(Sequence { epoch: 8, counter: 0 }));
         assert!(!window.admit(sequence(101)));
         assert_eq!(window.newest(), Sequence { epoch: 8, counter: 0 });
+    }
+
+    #[test]
+    fn who_counts_from_an_earlier_epoch_is_behind_until_it_is_heard() {
+        let mut window = Window::new(sequence(100));
+        assert!(!window.admit(sequence(100)));
+        assert_eq!(window.behind(), None, "a copy on the way");
+        assert!(!window.admit(Sequence { epoch: 6, counter: 1000 }));
+        assert_eq!(window.behind(), Some(7));
+        let mut windows = Windows::resume([([192, 168, 1, 34].into(), sequence(100))]);
+        assert_eq!(windows.behind().count(), 0);
+        let sender = IpAddr::from([192, 168, 1, 34]);
+        assert_eq!(windows.admit(sender, Sequence { epoch: 6, counter: 0 }), Err(Discard::Replayed));
+        assert_eq!(windows.behind().collect::<Vec<_>>(), [(sender, 7)]);
+        assert_eq!(windows.admit(sender, Sequence { epoch: 8, counter: 0 }), Ok(()));
+        assert_eq!(windows.behind().count(), 0);
     }
 
     #[test]
