@@ -5,7 +5,7 @@ use crate::command::Handle;
 use crate::configuration::{Configuration, LoadError};
 use crate::control::{Control, ControlError, Inputs};
 use crate::options::RunOptions;
-use crate::redundancy::journal::Journal;
+use crate::redundancy::journal::{Journal, Past};
 use crate::redundancy::{Teller, tracking};
 use crate::state;
 use director_nft::fnv::fnv1a;
@@ -59,6 +59,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     // A second director finds out here, before it touches anything.
     let _lock = state::lock(&options.state_dir).map_err(ControlError::State)?;
     let listeners = Listeners::bind(&configuration.model.api).await?;
+    let past = Past::open(&options.state_dir).map_err(ControlError::State)?;
     let files = raise_file_limit();
 
     let (targets, probed) = watch::channel(health::Targets::default());
@@ -75,7 +76,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let known = verdicts.wait_for(|verdicts| verdicts.len() == probes).await.map(|it| Arc::clone(&it));
     control.start(known.unwrap_or_default()).await?;
 
-    let (journal, keeping) = Journal::keep(told, thread.orders.subscribe(), thread.asks.clone());
+    let (journal, keeping) = Journal::keep(past, told, thread.orders.subscribe(), thread.asks.clone());
     let (handle, commands) = Handle::new(thread.asks.clone(), journal);
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(listeners.serve(handle, Registry::new(), async {

@@ -1,9 +1,9 @@
 //! `director events`: what happened in the virtual router.
 
 use super::Failure;
-use super::output::{Printer, Reader};
-use crate::client::Client;
-use crate::status::{EventStatus, LevelStatus};
+use super::output::{Printer, Reader, complain};
+use crate::client::{Client, Error};
+use crate::status::{EventStatus, EventsStatus, LevelStatus};
 use crate::words::printable;
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -34,13 +34,17 @@ pub(super) async fn execute(
         let rows: String = answer.events.iter().map(row).collect();
         return printer.print(&answer.events, &rows);
     }
-    let mut seen = 0;
+    // Where the listing begins is no gap.
+    let mut seen = answer.events.first().map_or(answer.last, |event| event.number.saturating_sub(1));
     loop {
         if answer.last < seen {
-            // It has been restarted.
-            (seen, answer) = (0, client.events(Some(0), None).await?);
+            // Its state folder is another one.
+            (seen, answer) = (0, more(client, 0).await?);
         }
         for event in &answer.events {
+            if event.number > seen.saturating_add(1) {
+                printer.text_only(|| complain("events may be missing here: the log has them\n"));
+            }
             seen = event.number;
             if show(printer, event)? == Reader::Gone {
                 return Ok(());
@@ -48,7 +52,25 @@ pub(super) async fn execute(
         }
         seen = seen.max(answer.last);
         tokio::time::sleep(PERIOD).await;
-        answer = client.events(Some(seen), None).await?;
+        answer = more(client, seen).await?;
+    }
+}
+
+/// What happened since. A director that is restarted is waited for.
+async fn more(client: &Client, seen: u64) -> Result<EventsStatus, Failure> {
+    let mut told = false;
+    loop {
+        let error = match client.events(Some(seen), None).await {
+            Ok(answer) => return Ok(answer),
+            Err(error @ (Error::NoSocket(_) | Error::Stopped(_) | Error::Broken(_) | Error::Timeout(_))) => {
+                error
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !std::mem::replace(&mut told, true) {
+            complain(&format!("{error}; waiting for it\n"));
+        }
+        tokio::time::sleep(PERIOD).await;
     }
 }
 

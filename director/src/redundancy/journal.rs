@@ -1,19 +1,21 @@
 //! What happens in the virtual router, for people: the log, the last events, and the `notify` program.
 
+mod ring;
+
+pub use ring::{KEPT, Past};
+
 use super::notify::{self, Change, Notifier};
 use super::{Ask, Happened, News, Orders, Router, Told};
-use crate::status::{EventStatus, EventsStatus, LevelStatus};
+use crate::state::Store;
+use crate::status::{EventsStatus, LevelStatus};
 use crate::telling::{Budget, PERIOD};
-use std::collections::VecDeque;
+use ring::{Entry, Ring};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use sync::vrrp::machine::{Event, Names, Plain, Role, Why};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-
-/// So many events are kept.
-pub const KEPT: usize = 1_000;
 
 /// The last events; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -24,13 +26,20 @@ pub struct Journal(Arc<Mutex<Ring>>);
 pub struct Keeping(JoinHandle<()>);
 
 impl Journal {
-    /// A journal of what is told from now on. `orders` has the names, and the program that is to be run at changes of
+    /// A journal of what is told from now on, behind the events of `past`. `orders` has the names, and the program that is to be run at changes of
     /// role; `asks` leads to the thread.
     #[must_use]
-    pub fn keep(told: Told, orders: watch::Receiver<Orders>, asks: mpsc::Sender<Ask>) -> (Self, Keeping) {
-        let journal = Self::default();
+    pub fn keep(
+        past: Past,
+        told: Told,
+        orders: watch::Receiver<Orders>,
+        asks: mpsc::Sender<Ask>,
+    ) -> (Self, Keeping) {
+        let Past { store, ring } = past;
+        let journal = Self(Arc::new(Mutex::new(ring)));
         let keeper = Keeper {
             ring: journal.clone(),
+            store,
             orders,
             notifier: notify::spawn(asks),
             role: Role::Initialize,
@@ -73,43 +82,10 @@ impl Keeping {
     }
 }
 
-/// An event that has no number yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    level: LevelStatus,
-    kind: &'static str,
-    text: String,
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    last: u64,
-    events: VecDeque<EventStatus>,
-}
-
-impl Ring {
-    fn push(&mut self, at: SystemTime, Entry { level, kind, text }: Entry) {
-        self.last += 1;
-        if self.events.len() == KEPT {
-            self.events.pop_front();
-        }
-        let at = humantime::format_rfc3339_millis(at).to_string();
-        self.events.push_back(EventStatus { number: self.last, at, level, kind: kind.to_owned(), text });
-    }
-
-    fn events(&self, after: Option<u64>, limit: usize) -> EventsStatus {
-        let skipped = match after {
-            Some(after) => self.events.partition_point(|event| event.number <= after),
-            None => self.events.len().saturating_sub(limit),
-        };
-        let events = self.events.iter().skip(skipped).take(limit).cloned().collect();
-        EventsStatus { last: self.last, events }
-    }
-}
-
 /// Writes the journal.
 struct Keeper {
     ring: Journal,
+    store: Store<Ring>,
     orders: watch::Receiver<Orders>,
     notifier: Notifier,
     role: Role,
@@ -132,6 +108,10 @@ impl Keeper {
                 let text = format!("{lost} events were lost: more came than could be written");
                 self.write(SystemTime::now(), Entry { level: LevelStatus::Warning, kind: "lost", text });
             }
+        }
+        let saved = self.store.save(&self.ring.ring());
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the events of the virtual router will be missing after the next start");
         }
         self.notifier.finish().await;
     }
@@ -235,6 +215,7 @@ mod tests {
     use super::*;
     use crate::redundancy::Teller;
     use crate::sample;
+    use std::path::Path;
     use sync::vrrp::timing::Priority;
 
     fn orders() -> watch::Sender<Orders> {
@@ -242,9 +223,15 @@ mod tests {
     }
 
     async fn journal(news: impl IntoIterator<Item = News>) -> Journal {
+        let folder = tempfile::TempDir::new().unwrap();
+        journal_in(folder.path(), news).await
+    }
+
+    async fn journal_in(folder: &Path, news: impl IntoIterator<Item = News>) -> Journal {
         let (orders, (teller, told)) = (orders(), Teller::new());
         let (asks, _) = mpsc::channel(1);
-        let (journal, keeping) = Journal::keep(told, orders.subscribe(), asks);
+        let past = Past::open(folder).unwrap();
+        let (journal, keeping) = Journal::keep(past, told, orders.subscribe(), asks);
         news.into_iter().for_each(|news| teller.tell(news));
         drop(teller);
         keeping.finish(Duration::from_secs(10)).await;
@@ -288,27 +275,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_restart_forgets_nothing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let said = |node: &str| News::PeerHeard { node: node.into() };
+        let before = journal_in(folder.path(), [said("lb2"), said("lb3")]).await.events(None, KEPT);
+        let after = journal_in(folder.path(), [said("lb4")]).await;
+        assert_eq!(after.events(Some(0), 2), EventsStatus { last: 3, events: before.events });
+        let [next] = &after.events(Some(before.last), KEPT).events[..] else { panic!("one event") };
+        assert_eq!((next.number, &*next.text), (3, "lb4 says hello"));
+    }
+
+    #[tokio::test]
     async fn losses_are_told() {
         let many = (0..10_000).map(|it| News::PeerHeard { node: it.to_string() });
         let events = journal(many).await.events(None, KEPT).events;
         let lost = events.iter().find(|event| event.kind == "lost").unwrap();
         assert_eq!(lost.text, "9744 events were lost: more came than could be written");
-    }
-
-    #[test]
-    fn the_last_thousand_are_kept_and_can_be_read_on() {
-        let mut ring = Ring::default();
-        let numbers = |events: EventsStatus| events.events.iter().map(|it| it.number).collect::<Vec<_>>();
-        assert_eq!(ring.events(None, 10), EventsStatus::default());
-        for number in 1..=KEPT as u64 + 5 {
-            let text = number.to_string();
-            ring.push(SystemTime::UNIX_EPOCH, Entry { level: LevelStatus::Info, kind: "peer", text });
-        }
-        assert_eq!(ring.events.len(), KEPT);
-        assert_eq!(numbers(ring.events(None, 2)), [1004, 1005]);
-        assert_eq!(numbers(ring.events(Some(1003), 10)), [1004, 1005]);
-        assert_eq!(numbers(ring.events(Some(0), 2)), [6, 7], "those before are gone, which the numbers tell");
-        assert!(numbers(ring.events(Some(1005), 10)).is_empty());
-        assert_eq!(ring.events(Some(u64::MAX), 10).last, 1005);
     }
 }

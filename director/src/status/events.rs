@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Some of the events that the director remembers: the last 1,000 since it started.
+/// Some of the last 1,000 events, which the director remembers also when it is restarted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsStatus {
-    /// Number of the last event there is; 0: none. Less than was seen before: the director has been restarted.
+    /// Number of the last event there is; 0: none. Less than was seen before: the director lost its state folder.
     pub last: u64,
     /// Those that were asked for, oldest first.
     pub events: Vec<EventStatus>,
@@ -14,7 +14,8 @@ pub struct EventsStatus {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventStatus {
-    /// Its number, counted from 1 since the daemon started.
+    /// Its number. Numbers that are missing stand for events that are no longer known: all of a run that was killed, if
+    /// there were any.
     pub number: u64,
     /// When, as `2026-01-31T12:34:56.789Z`.
     pub at: String,
