@@ -78,7 +78,7 @@ impl Machine {
         let own = self.priority();
         self.alone &= self.unfit();
         let stays = self.stays();
-        if stays || self.ails() == 0 || self.settings.peers == Peers::None {
+        if stays || self.settings.peers == Peers::None {
             return;
         }
         let after_sync = self.settings.preempt == Preempt::AfterSync;
