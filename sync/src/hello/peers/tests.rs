@@ -74,7 +74,6 @@ fn one_that_takes_no_part_is_not_fit_and_one_that_started_anew_gets_an_answer() 
     assert_eq!(hear(&mut peers, 2, Hello { instance: 8, ..hello() }), [Outcome::Answer, says(true)]);
 }
 
-/// It asks nobody who is fit, but has to know it before it can hand over.
 #[test]
 fn only_who_is_refused_hears_of_it() {
     let mut peers = peers();
@@ -84,6 +83,7 @@ fn only_who_is_refused_hears_of_it() {
     assert_eq!(hear(&mut peers, 2, refuses("lb3")), [says(true)]);
 }
 
+/// It asks nobody who is fit, but has to know it before it can hand over.
 #[test]
 fn one_that_becomes_active_gets_an_answer_once() {
     let mut peers = peers();

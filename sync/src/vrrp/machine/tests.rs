@@ -271,7 +271,7 @@ fn preempts_as_it_is_told() {
 fn an_equal_active_is_not_preempted() {
     let mut machine = backup_of(Settings { preempt: Preempt::Always, ..settings() });
     for second in 1..10 {
-        assert_eq!(machine.handle(at(second * 1000), heard(34, 100)), []);
+        assert_eq!(done(machine.handle(at(second * 1000), heard(34, 100))), []);
         assert_eq!(machine.deadline(), Some(at(second * 1000) + DOWN));
     }
 }
