@@ -246,7 +246,7 @@ fn guarded(
 }
 
 /// The only child of a process, as soon as it has one.
-fn only_child(parent: u32) -> Option<u32> {
+pub(crate) fn only_child(parent: u32) -> Option<u32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     eventually_some(Duration::from_secs(5), "a child", || {
         std::fs::read_to_string(&path).ok()?.trim().parse().ok()
