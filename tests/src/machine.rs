@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Longest time until systemd runs.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -40,14 +41,15 @@ impl Machine {
         if !nix::unistd::geteuid().is_root() {
             return Some("only root can make control groups".to_owned());
         }
-        let folder = std::env::temp_dir().join(format!("director-lab-{}", std::process::id()));
-        let files = folder.join("files");
-        let tried = fs::create_dir_all(&files)
+        let folder = match TempDir::new() {
+            Ok(folder) => folder,
+            Err(error) => return Some(format!("there is no room for files of its own: {error}")),
+        };
+        let files = folder.path().join("files");
+        let tried = fs::create_dir(&files)
             .doing("making a directory")
-            .and_then(|()| Self::boot(None, &folder, &files, Path::new("")).map(drop));
-        let log = fs::read_to_string(folder.join("systemd.log")).unwrap_or_default();
-        // What is left there does no harm.
-        let _ = fs::remove_dir_all(folder);
+            .and_then(|()| Self::boot(None, folder.path(), &files, Path::new("")).map(drop));
+        let log = fs::read_to_string(folder.path().join("systemd.log")).unwrap_or_default();
         tried.err().map(|error| format!("systemd does not run as process 1 of a namespace: {error}\n{log}"))
     }
 
