@@ -186,6 +186,11 @@ pub enum News {
         /// Its name.
         node: String,
     },
+    /// A peer says that it takes part no more.
+    PeerStopped {
+        /// Its name.
+        node: String,
+    },
     /// A peer has another configuration, or the same again.
     PeerConfiguration {
         /// Its name.

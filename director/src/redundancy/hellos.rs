@@ -228,6 +228,7 @@ impl Hellos {
         let says = |hello: &Hello| PeerSays {
             role: hello.role.into(),
             priority: hello.priority.get(),
+            lowered: hello.lowered,
             fit: hello.fit,
             caught_up: hello.caught_up,
             version: hello.version.clone(),
@@ -312,6 +313,7 @@ fn words(news: hello::News) -> News {
     match news {
         hello::News::Heard { node } => News::PeerHeard { node },
         hello::News::Silent { node } => News::PeerSilent { node },
+        hello::News::Stopped { node } => News::PeerStopped { node },
         hello::News::Configuration { node, same } => News::PeerConfiguration { node, same },
         hello::News::Misnamed { address, node, says, ours } => News::Trouble {
             text: if ours {

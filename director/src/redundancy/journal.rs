@@ -161,8 +161,9 @@ fn entry(news: &News, names: &dyn Names) -> Entry {
         }
         News::PeerHeard { node } => (Info, "peer", format!("{node} says hello")),
         News::PeerSilent { node } => {
-            (Warning, "peer", format!("{node} says nothing any more: it has stopped, or nothing leads there"))
+            (Warning, "peer", format!("{node} says nothing any more: it hangs, or nothing leads there"))
         }
+        News::PeerStopped { node } => (Warning, "peer", format!("{node} has stopped")),
         News::PeerConfiguration { node, same: true } => {
             (Info, "configuration", format!("{node} has the same configuration again"))
         }

@@ -145,7 +145,8 @@ impl Part {
     pub(super) fn status(&self, now: Time) -> RedundancyStatus {
         let Redundancy { vrid, interval, preempt, .. } = &*self.router.settings;
         let status = self.machine.status();
-        let down = status.links_down.iter().map(|&link| format!("{} is down", self.router.link(link)));
+        let down =
+            status.links_down.iter().map(|&link| format!("{} is down: not fit", self.router.link(link)));
         let active = status.active.map(|(address, priority, heard)| ActiveStatus {
             node: node_of(&self.router, address).map(|node| node.name.clone()),
             address,
@@ -257,7 +258,7 @@ mod tests {
         }
         let status = part.status(at(0));
         assert_eq!((status.fit, part.hello(7, None).fit), (false, false));
-        assert_eq!(status.lowered_by, ["private (eth1) is down", "ping 192.168.1.1 fails"]);
+        assert_eq!(status.lowered_by, ["private (eth1) is down: not fit", "ping 192.168.1.1 fails"]);
     }
 
     #[test]

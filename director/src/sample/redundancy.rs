@@ -98,6 +98,7 @@ pub(crate) fn redundancy() -> RedundancyStatus {
             says: Some(PeerSays {
                 role: RoleStatus::Backup,
                 priority: 100,
+                lowered: 0,
                 fit: true,
                 caught_up: true,
                 version: "0.1.0".into(),

@@ -143,10 +143,12 @@ pub struct PeerStatus {
 /// What a director says of itself in its hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerSays {
-    /// What it is.
+    /// What it is; `initialize`: it has stopped.
     pub role: RoleStatus,
     /// Its priority now.
     pub priority: u8,
+    /// What is taken off it.
+    pub lowered: u8,
     /// It could serve.
     pub fit: bool,
     /// It holds the connections.

@@ -1,6 +1,6 @@
 //! The lines about the virtual router.
 
-use crate::status::{ActiveStatus, LinkStatus, PeerStatus, RedundancyStatus, RoleStatus};
+use crate::status::{ActiveStatus, LinkStatus, PeerSays, PeerStatus, RedundancyStatus, RoleStatus};
 use crate::words::printable;
 use std::fmt::{self, Formatter};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) fn write(f: &mut Formatter<'_>, status: &RedundancyStatus) -> fmt::Re
         if status.real_time { "" } else { ", no real-time priority" },
     )?;
     for reason in &status.lowered_by {
-        writeln!(f, "  lowered by {}", printable(reason))?;
+        writeln!(f, "  not well: {}", printable(reason))?;
     }
     for peer in &status.peers {
         writeln!(f, "  peer {} ({}): {}", printable(&peer.node), peer.address, self::peer(peer))?;
@@ -53,6 +53,9 @@ pub(super) fn attention(status: &RedundancyStatus) -> Vec<String> {
     for peer in &status.peers {
         let name = printable(&peer.node);
         match &peer.says {
+            Some(says) if says.role == RoleStatus::Initialize => {
+                lines.push(format!("peer {name} has stopped"))
+            }
             Some(_) if !peer.reachable => lines.push(format!("peer {name} says nothing any more")),
             Some(says) => {
                 if !says.fit {
@@ -114,16 +117,21 @@ fn peer(peer: &PeerStatus) -> String {
     let Some(says) = &peer.says else {
         return "says no hello: it does not run, or is another product".to_owned();
     };
-    let fit = if says.fit { "fit" } else { "not fit" };
     let configuration = if says.same_configuration { "same" } else { "another" };
     let heard = peer.heard_seconds.map(|ago| format!(", heard {} ago", seconds(ago))).unwrap_or_default();
+    let state = match (says.role, peer.reachable) {
+        (RoleStatus::Initialize, _) => "stopped".to_owned(),
+        (RoleStatus::Backup | RoleStatus::Active, true) => state(says),
+        (RoleStatus::Backup | RoleStatus::Active, false) => format!("silent, was {}", state(says)),
+    };
+    format!("{state}, version {}, {configuration} configuration{heard}", printable(&says.version))
+}
+
+fn state(says: &PeerSays) -> String {
+    let lowered = if says.lowered > 0 { format!(" (lower by {})", says.lowered) } else { String::new() };
+    let fit = if says.fit { "fit" } else { "not fit" };
     let caught_up = if says.caught_up || says.role == RoleStatus::Active { "" } else { ", not caught up" };
-    format!(
-        "{}, priority {}, {fit}{caught_up}, version {}, {configuration} configuration{heard}",
-        word(says.role),
-        says.priority,
-        printable(&says.version)
-    )
+    format!("{}, priority {}{lowered}, {fit}{caught_up}", word(says.role), says.priority)
 }
 
 fn link(link: &LinkStatus) -> String {
@@ -200,7 +208,7 @@ configuration ";
         for line in [
             "Backup for 2h 4m: the operator wants lb2 to be Active; lb2 is Active with priority 100, heard 0.031 s ago",
             "  virtual router 51, priority 1 (of 150), adverts every 1.000 s, signed, preempt after-sync, no real-time priority",
-            "  lowered by eth2 has no carrier: not fit",
+            "  not well: eth2 has no carrier: not fit",
             "! this director is not fit to be Active",
             "! this director was made to step down: it takes over when the Active goes, and not before",
             "! peer lb2 is not fit to be Active",
@@ -214,6 +222,17 @@ configuration ";
         (status.active, status.peers[0].reachable) = (None, false);
         assert!(active(&status).contains("no Active is heard"));
         assert!(attention(&status).contains(&"peer lb2 says nothing any more".to_owned()));
+        assert!(
+            peer(&status.peers[0]).starts_with("silent, was Backup, priority 100, not fit, not caught up, ")
+        );
+        let says = status.peers[0].says.as_mut().unwrap();
+        (says.role, says.lowered) = (RoleStatus::Active, 20);
+        assert!(
+            peer(&status.peers[0]).starts_with("silent, was Active, priority 100 (lower by 20), not fit, ")
+        );
+        status.peers[0].says.as_mut().unwrap().role = RoleStatus::Initialize;
+        assert!(peer(&status.peers[0]).starts_with("stopped, version 0.1.0, another configuration, heard "));
+        assert!(attention(&status).contains(&"peer lb2 has stopped".to_owned()));
         status.peers[0].says = None;
         assert!(peer(&status.peers[0]).starts_with("says no hello"));
     }

@@ -68,6 +68,11 @@ pub enum News {
         /// Its name.
         node: String,
     },
+    /// A peer says that it takes part no more.
+    Stopped {
+        /// Its name.
+        node: String,
+    },
     /// A peer has another configuration, or the same again.
     Configuration {
         /// Its name.
@@ -133,8 +138,14 @@ impl Peers {
         if anew || rose || !known.reachable {
             out.push(Outcome::Answer);
         }
-        if !known.reachable {
-            out.push(Outcome::News(News::Heard { node: known.node.clone() }));
+        let node = || known.node.clone();
+        let stopped = |hello: &Hello| hello.role == Role::Initialize;
+        match (known.says.as_ref().is_some_and(stopped), stopped(&hello)) {
+            (false, true) => out.push(Outcome::News(News::Stopped { node: node() })),
+            (was, false) if was || !known.reachable => {
+                out.push(Outcome::News(News::Heard { node: node() }));
+            }
+            (true | false, _) => {}
         }
         out.extend(known.recognise(now, hello.instance));
         let refused = hello.refuses.as_ref().filter(|it| it.node == self.node);
@@ -142,7 +153,7 @@ impl Peers {
         let peer = Peer {
             priority: hello.priority,
             lowered: hello.lowered,
-            fit: hello.fit && hello.role != Role::Initialize,
+            fit: hello.fit && !stopped(&hello),
             caught_up: hello.caught_up,
             active: active(&hello),
             stood_down: hello.stood_down,
@@ -165,7 +176,10 @@ impl Peers {
         let mut out = Vec::new();
         for known in self.known.values_mut().filter(|known| known.deadline().is_some_and(|due| due <= now)) {
             known.reachable = false;
-            out.push(Outcome::News(News::Silent { node: known.node.clone() }));
+            // Of one that has stopped that was to be expected.
+            if known.says.as_ref().is_none_or(|said| said.role != Role::Initialize) {
+                out.push(Outcome::News(News::Silent { node: known.node.clone() }));
+            }
             out.push(Outcome::Peer(known.address, None));
         }
         out

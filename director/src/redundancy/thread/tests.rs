@@ -322,7 +322,9 @@ fn a_link_that_is_lost_is_reason_to_yield() {
     lab::test(|| {
         let lab = Lab::exchange()?;
         let [lb1, lb2] = pair(&lab, &router(|_| ()))?;
-        for (link, words) in [("eth0", "public (eth0) is down"), ("eth1", "private (eth1) is down")] {
+        for (link, words) in
+            [("eth0", "public (eth0) is down: not fit"), ("eth1", "private (eth1) is down: not fit")]
+        {
             lb1.is(Role::Active)?;
             lb2.is(Role::Backup)?;
             lb1.host.run(&format!("ip link set {link} down"))?;

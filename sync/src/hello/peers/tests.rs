@@ -70,8 +70,14 @@ fn a_peer_comes_goes_silent_and_comes_again() {
 fn one_that_takes_no_part_is_not_fit_and_one_that_started_anew_gets_an_answer() {
     let mut peers = peers();
     hear(&mut peers, 0, hello());
-    assert_eq!(hear(&mut peers, 1, Hello { role: Role::Initialize, ..hello() }), [says(false)]);
-    assert_eq!(hear(&mut peers, 2, Hello { instance: 8, ..hello() }), [Outcome::Answer, says(true)]);
+    let stopped = || Hello { role: Role::Initialize, ..hello() };
+    assert_eq!(hear(&mut peers, 1, stopped()), [news(News::Stopped { node: lb1() }), says(false)]);
+    assert_eq!(hear(&mut peers, 2, stopped()), [says(false)], "by the other link");
+    let mut silent = peers.clone();
+    assert_eq!(silent.expire(at(3002)), [Outcome::Peer(ip(LB1), None)]);
+    let back = [Outcome::Answer, news(News::Heard { node: lb1() }), says(true)];
+    assert_eq!(hear(&mut peers, 3, Hello { instance: 8, ..hello() }), back);
+    assert_eq!(hear(&mut silent, 9000, Hello { instance: 8, ..hello() }), back);
 }
 
 #[test]

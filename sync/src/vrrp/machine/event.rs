@@ -170,8 +170,8 @@ impl Refusal {
             Self::NoPeers => "this director has no peers".to_owned(),
             Self::Itself => "this director is Active already: name another one".to_owned(),
             Self::NoFitPeer => {
-                "no peer is known to be fit and to hold the connections: see 'director status' there, \
-                                or use --force"
+                "no peer is known to be fit and to hold the connections: see what 'director status' says \
+                 of them, or use --force"
                     .to_owned()
             }
             Self::Unknown(to) => format!(
