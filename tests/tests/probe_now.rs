@@ -86,7 +86,8 @@ fn a_file_is_tried_before_it_goes_live() {
         let mut servers = lab.start_servers()?;
         let director = Director::new(lab.host("lb1"), &lab.configuration(SERVICES))?;
         let file = director.host().directory()?.join("new.yaml");
-        std::fs::write(&file, lab.configuration(SERVICES))?;
+        let shared = format!("{SERVICES}redundancy: {{ vrid: 51 }}\n");
+        std::fs::write(&file, lab.configuration(&shared))?;
         // Servers are reached without a director; their way back is the private network.
         let file = file.to_string_lossy();
         let check = ["check", "--probe", "--node", "lb1", &file];
