@@ -173,7 +173,7 @@ impl<'a> Datagram<'a> {
         let begin = usize::from(version_length & 0xf) * 4;
         let end = usize::from(u16::from_be_bytes([length_high, length_low]));
         // Ethernet may have filled the packet up.
-        let payload = packet.get(begin.max(IPV4_HEADER)..end).ok_or_else(|| short(end.max(begin)))?;
+        let payload = packet.get(begin..end).ok_or_else(|| short(end.max(begin)))?;
         let [s0, s1, s2, s3, destination @ ..] = rest;
         let (source, destination) = ([s0, s1, s2, s3].into(), destination.into());
         Ok(Self { source, destination, hops, payload })

@@ -194,6 +194,14 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_ends_where_it_ends() {
+        let end = Time::from_nanos(u64::MAX);
+        assert_eq!(end + Duration::from_nanos(1), end);
+        assert_eq!(Time::default() + Duration::MAX, end);
+        assert_eq!(Time::default().since(end), Duration::ZERO);
+    }
+
+    #[test]
     fn a_priority_is_lowered_to_one_at_least() {
         assert_eq!(priority(100).lowered(30), priority(70));
         assert_eq!(priority(100).lowered(100), Priority::LOWEST);

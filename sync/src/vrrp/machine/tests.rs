@@ -268,6 +268,17 @@ fn preempts_as_it_is_told() {
 }
 
 #[test]
+fn whom_it_preempts_is_still_there() {
+    let mut machine = machine_of(Settings { preempt: Preempt::Always, ..settings() }, Role::Backup);
+    drop(machine.handle(at(10_000), heard(34, 50)));
+    drop(machine.handle(at(10_000), Input::Peer(peer(34), good(50))));
+    let due = machine.deadline().unwrap();
+    assert_eq!(done(machine.handle(due, Input::Timer)), [advert(100), Acquire, Announce]);
+    let out = done(machine.handle(due, Input::Fitness(Fitness::Unfit)));
+    assert_eq!(out, [Release, Output::Advertise { priority: 0, successor: Some(peer(34)) }]);
+}
+
+#[test]
 fn an_equal_active_is_not_preempted() {
     let mut machine = backup_of(Settings { preempt: Preempt::Always, ..settings() });
     for second in 1..10 {
@@ -364,6 +375,13 @@ fn a_backup_that_wakes_late_listens_once_more() {
 
     drop(heard_it.handle(wake, heard(34, 150)));
     assert_eq!(heard_it.handle(again, Input::Timer), [Output::Note(Event::Overslept(late))], "it began anew");
+
+    let mut alone = backup_of(Settings { peers: Peers::None, ..settings() });
+    assert_eq!(
+        done(alone.handle(wake, Input::Timer)),
+        [advert(100), Acquire, Announce],
+        "there is nobody to hear"
+    );
 }
 
 #[test]
@@ -386,6 +404,31 @@ fn a_lowered_active_yields_to_a_better_peer_alone() {
     let mut machine = machine_of(Settings { preempt: Preempt::Always, ..settings() }, Role::Active);
     drop(machine.handle(at(10_100), Input::Peer(peer(34), unsynced)));
     assert_eq!(done(machine.handle(at(10_100), lowered)).len(), 2, "nobody asks for connections");
+}
+
+#[test]
+fn a_lowered_active_that_a_reload_puts_below_a_peer_yields() {
+    let mut machine = machine_of(settings(), Role::Active);
+    drop(machine.handle(at(10_100), Input::Fitness(Fitness::Lowered(30))));
+    assert_eq!(done(machine.handle(at(10_100), Input::Peer(peer(34), good(60)))), []);
+    let lower = Settings { priority: Priority::new(80).unwrap(), ..settings() };
+    let out = done(machine.handle(at(10_200), Input::Configure(Box::new(lower))));
+    let leaves = Output::Advertise { priority: 0, successor: Some(peer(34)) };
+    assert_eq!(out, [advert(50), Release, leaves]);
+}
+
+#[test]
+fn only_so_many_peers_are_remembered() {
+    let mut machine = machine_of(settings(), Role::Active);
+    let stranger = |number: u16| IpAddr::from([10, 0, number.to_be_bytes()[0], number.to_be_bytes()[1]]);
+    let mut tell =
+        |number, priority| machine.handle(at(10_100), Input::Peer(stranger(number), good(priority)));
+    (0..300).for_each(|number| drop(tell(number, 50)));
+    drop(tell(0, 60));
+    drop(tell(299, 70));
+    let out = done(machine.handle(at(10_200), step_down(None, false)));
+    let leaves = Output::Advertise { priority: 0, successor: Some(stranger(0)) };
+    assert_eq!(out, [Release, leaves], "what is known goes on to be told");
 }
 
 #[test]

@@ -158,6 +158,13 @@ fn lists_1_to_255_addresses() {
         Addresses::v4(vec![address; 256]).unwrap_err().to_string(),
         "an advert lists 1 to 255 addresses, not 256"
     );
+    let many =
+        (0..300_u32).flat_map(|it| [IpAddr::from(it.to_be_bytes()), Ipv6Addr::from_bits(it.into()).into()]);
+    for model in [IpAddr::from(address), Ipv6Addr::LOCALHOST.into()] {
+        let listed = Addresses::like(model, many.clone()).unwrap().to_vec();
+        assert_eq!(listed.len(), 255);
+        assert!(listed.iter().all(|it| it.is_ipv4() == model.is_ipv4()));
+    }
     let list = |order: [&str; 2]| v4(1, 1, 1, &order).addresses;
     assert!(list(["10.0.0.1", "10.0.0.2"]).same(&list(["10.0.0.2", "10.0.0.1"])));
     assert!(!list(["10.0.0.1", "10.0.0.2"]).same(&list(["10.0.0.1", "10.0.0.3"])));

@@ -22,12 +22,57 @@ fn adverts_of_any_link_keep_a_backup_quiet_and_the_silent_link_is_told_once() {
     let mut events = Vec::new();
     for second in 11..30 {
         let link = Link(u8::from(second >= 20));
-        events.extend(told(&machine.handle(at(second * 1000), Input::Advert(Heard { link, ..first }))));
+        let out = machine.handle(at(second * 1000), Input::Advert(Heard { link, ..first }));
+        events.extend(told(&out).into_iter().map(|event| (second, event)));
     }
-    let expected = [Event::LinkSilent(Link(1)), Event::LinkHeard(Link(1)), Event::LinkSilent(Link(0))];
-    assert_eq!(events, expected);
+    let silent = |link| Event::LinkSilent(Link(link));
+    let expected = [(15, silent(1)), (20, Event::LinkHeard(Link(1))), (24, silent(0))];
+    assert_eq!(events, expected, "three adverts may be lost");
     assert_eq!(machine.status().links_silent, [Link(0)]);
     assert_eq!(machine.deadline(), Some(at(29_000) + DOWN));
+}
+
+#[test]
+fn an_active_listens_for_no_adverts() {
+    let mut machine = machine_of(settings(), Role::Backup);
+    (11..20).for_each(|second| drop(machine.handle(at(second * 1000), heard(34, 150))));
+    assert_eq!(machine.status().links_silent, [Link(1)]);
+    drop(machine.handle(at(19_000) + DOWN, Input::Timer));
+    assert_eq!((machine.role(), machine.status().links_silent), (Role::Active, vec![]));
+}
+
+#[test]
+fn one_that_is_alone_takes_over_without_any_link() {
+    let mut machine = backup_of(Settings { peers: Peers::None, ..settings() });
+    (0..2).for_each(|link| drop(machine.handle(at(1000), Input::Link(Link(link), false))));
+    assert_eq!(done(machine.handle(at(0) + DOWN, Input::Timer)), [advert(1), Acquire, Announce]);
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_links() {
+    let alone = Settings { peers: Peers::None, ..settings() };
+    for role in [Role::Initialize, Role::Backup, Role::Active] {
+        let mut machine = machine_of(alone.clone(), role);
+        drop(machine.handle(at(10_100), Input::Link(Link(1), false)));
+        let other = Settings { priority: Priority::OWNER, ..alone.clone() };
+        drop(machine.handle(at(10_200), Input::Configure(Box::new(other))));
+        let status = machine.status();
+        assert_eq!((status.links_down, status.priority), (vec![Link(1)], Priority::LOWEST));
+    }
+}
+
+#[test]
+fn a_reload_may_leave_a_backup_deaf_or_have_it_hear() {
+    let with = |links: &[u8]| {
+        let links = links.iter().copied().map(Link).collect();
+        Input::Configure(Box::new(Settings { links, ..settings() }))
+    };
+    let mut machine = machine_of(settings(), Role::Backup);
+    drop(machine.handle(at(10_100), Input::Link(Link(0), false)));
+    drop(machine.handle(at(10_200), with(&[0])));
+    assert_eq!(machine.deadline(), None, "its last link is down");
+    drop(machine.handle(at(20_000), with(&[0, 1])));
+    assert_eq!(machine.deadline(), Some(at(20_000) + down(Priority::LOWEST, Interval::DEFAULT)));
 }
 
 #[test]

@@ -131,6 +131,41 @@ fn peers_that_say_they_are_active_are_counted_without_adverts() {
 }
 
 #[test]
+fn whoever_gives_up_says_that_two_actives_are_over() {
+    let mut machine = machine_of(settings(), Role::Active);
+    let priority = Priority::new(50).unwrap();
+    assert_eq!(
+        told(&machine.handle(at(10_100), heard(34, 50))),
+        [Event::DualActive { from: peer(34), priority }]
+    );
+    let priority = Priority::new(150).unwrap();
+    let outranked = Event::Became(Role::Backup, Why::Outranked { by: peer(36), priority });
+    assert_eq!(told(&machine.handle(at(10_200), heard(36, 150))), [outranked, Event::DualActiveEnded]);
+}
+
+/// Adverts may come every 10 ms, hellos come every second.
+#[test]
+fn what_a_peer_claims_holds_until_its_next_hello() {
+    let fast = Settings { interval: Interval::MINIMUM, ..settings() };
+    let mut machine = machine_of(settings(), Role::Active);
+    drop(machine.handle(at(10_000), Input::Configure(Box::new(fast))));
+    let claims = || Input::Peer(peer(34), good(50).map(|it| Peer { active: true, ..it }));
+    let mut events = Vec::new();
+    for tick in 1000..1300 {
+        let mut tell = |input| events.extend(told(&machine.handle(at(tick * 10), input)));
+        tell(Input::Timer);
+        if tick % 100 == 0 {
+            tell(claims());
+        }
+        if tick == 1101 {
+            tell(heard(34, 50));
+        }
+    }
+    let priority = Priority::new(50).unwrap();
+    assert_eq!(events, [Event::DualActive { from: peer(34), priority }], "once, and without an end");
+}
+
+#[test]
 fn what_one_peer_claims_makes_another_no_more_credible() {
     let mut machine = machine_of(settings(), Role::Active);
     let claims = |last, active| Input::Peer(peer(last), good(50).map(|it| Peer { active, ..it }));
