@@ -21,7 +21,8 @@ impl Clock {
 
     fn at(self, instant: Instant) -> SystemTime {
         let ago = self.instant.saturating_duration_since(instant);
-        self.wall.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
+        // The wall clock may have been set back since: nothing can be told of what was before its beginning.
+        self.wall.checked_sub(ago).map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH))
     }
 }
 
@@ -131,6 +132,18 @@ mod tests {
                 },
             ]
         );
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_is_no_reason_to_panic() {
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
+        let clock = Clock { instant: Instant::now() + Duration::from_secs(100), wall };
+        let verdict = verdict(clock);
+        let (state, reason) = (State::Up, "passed");
+        let shown =
+            history(&Standing { name: "tls", state, reason, verdict: Some(&verdict), probe: None }, clock);
+        assert_eq!(shown.probe.since.as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(shown.history[0].at, "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
