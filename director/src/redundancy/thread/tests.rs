@@ -6,13 +6,10 @@ use crate::sample;
 use crate::status::RoleStatus;
 use director_core::model::{Mode, Network};
 use lab::{Host, Lab, eventually};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 use sync::vrrp::authentication::{Key, Keyring};
 use sync::vrrp::timing::Interval;
 
@@ -62,22 +59,6 @@ impl<'a> Director<'a> {
         eventually(LIMIT, &format!("{} is {role}", self.host.name()), || {
             self.role() == role && self.holds() == addresses
         })
-    }
-
-    /// Orders an address on eth0 or off it, and waits until that is so.
-    fn wants(&mut self, address: &str, wanted: bool) -> Outcome {
-        let placed = (address.parse()?, "eth0".to_owned());
-        let ordered = Arc::make_mut(self.orders.addresses.as_mut().ok_or("no addresses")?);
-        ordered.ours.insert(placed.clone());
-        if wanted {
-            ordered.wanted.insert(placed.clone())
-        } else {
-            ordered.wanted.remove(&placed)
-        };
-        self.thread.orders.send_replace(self.orders.clone());
-        let done = self.thread.addresses.wait_for(|report| report.present.contains(&placed) == wanted);
-        let in_time = async { tokio::time::timeout(LIMIT, done).await.map(|report| report.is_ok()) };
-        if block_on(in_time)? { Ok(()) } else { Err("the thread has ended".into()) }
     }
 
     fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> T {
@@ -234,51 +215,6 @@ fn addresses_that_a_backup_finds_go_when_it_hears_the_active() {
         host.run("ip address add 10.0.1.254/32 dev eth1")?;
         let lb2 = Director::start(host, &router(|_| ()), 1)?;
         lb2.is(Role::Backup)?;
-        Ok(())
-    });
-}
-
-#[test]
-fn adverts_go_on_while_somebody_else_changes_links() {
-    lab::test(|| {
-        let lab = Lab::exchange()?;
-        // Whoever changes links may keep a processor busy beside.
-        let myself = Pid::from_raw(0);
-        let allowed = sched_getaffinity(myself)?;
-        let mut processors = (0..CpuSet::count()).filter(|number| allowed.is_set(*number).unwrap_or(false));
-        let (Some(ours), Some(theirs)) = (processors.next(), processors.next()) else {
-            return Err("two processors".into());
-        };
-        let mut only = CpuSet::new();
-        only.set(ours)?;
-        sched_setaffinity(myself, &only)?;
-        let [mut lb1, lb2] = pair(&lab, &router(|_| ()))?;
-        lb1.is(Role::Active)?;
-        lb2.is(Role::Backup)?;
-        let before = [lb1.status().transitions, lb2.status().transitions];
-        let others = lab.client().host();
-        let links: String = (0..5000)
-            .map(|number| format!("link add link eth0 name many{number} group 7 type macvlan\n"))
-            .collect();
-        others.feed("ip -batch -", &links)?;
-        // One lock of the kernel's is for all links and addresses of the machine.
-        let longest = threads::scope(|scope| {
-            let locking = scope.spawn(|| others.run(&format!("taskset -c {theirs} ip link delete group 7")));
-            let mut longest = Duration::ZERO;
-            for wanted in [true, false].into_iter().cycle() {
-                let begun = Instant::now();
-                lb1.wants("192.168.1.99", wanted)?;
-                longest = longest.max(begun.elapsed());
-                if locking.is_finished() {
-                    break;
-                }
-            }
-            locking.join().map_err(|_| "ip")??;
-            Ok::<_, Box<dyn Error>>(longest)
-        })?;
-        let down = Duration::from_millis(361);
-        assert!(longest > down, "an address took {longest:?}: the lock was free too often");
-        assert_eq!([lb1.status().transitions, lb2.status().transitions], before);
         Ok(())
     });
 }
