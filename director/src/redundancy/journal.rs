@@ -26,8 +26,8 @@ pub struct Journal(Arc<Mutex<Ring>>);
 pub struct Keeping(JoinHandle<()>);
 
 impl Journal {
-    /// A journal of what is told from now on, behind the events of `past`. `orders` has the names, and the program that is to be run at changes of
-    /// role; `asks` leads to the thread.
+    /// A journal of what is told from now on, behind the events of `past`. `orders` has the names, and the program that
+    /// is to be run at changes of role; `asks` leads to the thread.
     #[must_use]
     pub fn keep(
         past: Past,
@@ -217,6 +217,7 @@ mod tests {
     use crate::redundancy::Teller;
     use crate::sample;
     use std::path::Path;
+    use sync::vrrp::machine::Link;
     use sync::vrrp::timing::Priority;
 
     fn orders() -> watch::Sender<Orders> {
@@ -273,6 +274,58 @@ mod tests {
         );
         assert_eq!(events.last, 4);
         assert!(humantime::parse_rfc3339(&events.events[0].at).is_ok());
+    }
+
+    #[test]
+    fn what_leaves_less_of_a_pair_is_a_warning() {
+        let peer = [192, 168, 1, 34].into();
+        let became = |role, why| Event::Became(role, why);
+        let warnings = [
+            became(Role::Active, Why::Silence),
+            became(Role::Backup, Why::Frozen(Duration::from_secs(4))),
+            became(Role::Backup, Why::Yielded { to: Some(peer) }),
+            Event::LinkDown(Link(0)),
+            Event::LinkSilent(Link(1)),
+            Event::Overslept(Duration::from_secs(2)),
+            Event::DualActive { from: peer, priority: Priority::DEFAULT },
+        ];
+        let news = [
+            became(Role::Active, Why::Left(peer)),
+            became(Role::Backup, Why::StoodDown { to: Some(peer) }),
+            became(Role::Initialize, Why::Stopped),
+            Event::LinkUp(Link(0)),
+            Event::LinkHeard(Link(1)),
+            Event::DualActiveEnded,
+        ];
+        let level = |event: &Event| entry(&News::Router(*event), &Plain).level;
+        assert!(warnings.iter().all(|event| level(event) == LevelStatus::Warning));
+        assert!(news.iter().all(|event| level(event) == LevelStatus::Info));
+    }
+
+    #[tokio::test]
+    async fn the_program_hears_what_was_before() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("told");
+        let script = format!("echo $DIRECTOR_PREVIOUS_ROLE $DIRECTOR_ROLE >> {}", file.display());
+        let mut router = sample::router();
+        Arc::make_mut(&mut router.settings).notify = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+        let orders = watch::Sender::new(Orders { addresses: None, router: Some(Arc::new(router)) });
+        let (teller, told) = Teller::new();
+        let (asks, _) = mpsc::channel(1);
+        let past = Past::open(folder.path()).unwrap();
+        let (_, keeping) = Journal::keep(past, told, orders.subscribe(), asks);
+        for (lines, role) in [(1, Role::Backup), (2, Role::Active)] {
+            teller.tell(News::Router(Event::Became(role, Why::Started)));
+            for _ in 0..1_000 {
+                if std::fs::read_to_string(&file).is_ok_and(|told| told.lines().count() == lines) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        drop(teller);
+        keeping.finish(Duration::from_secs(10)).await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "initialize backup\nbackup active\n");
     }
 
     #[tokio::test]

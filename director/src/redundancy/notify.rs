@@ -122,6 +122,8 @@ fn plan(change: Change) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
+    use crate::status::RedundancyStatus;
     use std::fs;
     use std::path::Path;
     use tempfile::TempDir;
@@ -206,6 +208,18 @@ mod tests {
             }
         }
         panic!("what it started is alive: {stat}");
+    }
+
+    #[tokio::test]
+    async fn the_priority_is_that_of_the_moment() {
+        let (folder, path) = folder();
+        let (asks, mut asked) = mpsc::channel(1);
+        let notifier = spawn(asks);
+        notifier.tell(change(&format!("echo $DIRECTOR_PRIORITY > {path}/told"), Role::Active));
+        let Some(Ask::Status(reply)) = asked.recv().await else { panic!("it asks for the status") };
+        reply.send(Some(RedundancyStatus { priority: 130, ..sample::redundancy() })).unwrap();
+        notifier.finish().await;
+        assert_eq!(fs::read_to_string(folder.path().join("told")).unwrap(), "130\n");
     }
 
     #[tokio::test]

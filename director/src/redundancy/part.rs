@@ -211,7 +211,8 @@ mod tests {
     use crate::redundancy::Addresses;
     use crate::sample;
     use director_core::model::Side;
-    use sync::vrrp::machine::Fitness;
+    use sync::vrrp::machine::{Fitness, Heard};
+    use sync::vrrp::timing::Interval;
 
     fn at(seconds: u64) -> Time {
         Time::default() + std::time::Duration::from_secs(seconds)
@@ -253,12 +254,26 @@ mod tests {
         let status = part.status(at(0));
         assert_eq!((status.priority, status.fit), (130, true));
         assert_eq!(status.lowered_by, ["ping 192.168.1.1 fails"]);
+        assert_eq!((part.hello(7, None).priority.get(), part.hello(7, None).lowered), (130, 20));
         for input in part.links(|path| path.side == Side::Public) {
             drop(part.handle(at(0), input));
         }
         let status = part.status(at(0));
         assert_eq!((status.fit, part.hello(7, None).fit), (false, false));
         assert_eq!(status.lowered_by, ["private (eth1) is down: not fit", "ping 192.168.1.1 fails"]);
+    }
+
+    #[test]
+    fn a_backup_says_whom_it_hears_and_when_it_did_last() {
+        let mut part = part();
+        drop(part.handle(at(0), Input::Start));
+        for (seconds, link) in [(2, Link(0)), (3, Link(1))] {
+            let (from, interval) = ([192, 168, 1, 34].into(), Interval::DEFAULT);
+            let heard = Heard { link, from, priority: 200, interval, successor: None };
+            drop(part.handle(at(seconds), Input::Advert(heard)));
+        }
+        let active = part.status(at(5)).active.unwrap();
+        assert_eq!((active.node.as_deref(), active.priority, active.heard_seconds), (Some("lb2"), 200, 2.0));
     }
 
     #[test]

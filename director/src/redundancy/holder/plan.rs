@@ -121,3 +121,6 @@ impl Goal<'_> {
         self.ordered.ours.iter().filter(|placed| !stays(placed) && there(placed)).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,6 +369,7 @@ fn an_address_that_cannot_be_given_up_is_told() {
             ip("address add 192.168.1.35/24 dev public0")?;
             it.order(ordered(VIPS, "fd00::35@public0"), Terms::ALONE);
             it.holder.hold(Holding::Held);
+            it.until("seen", |it| it.report.present.contains(&at("192.168.1.35@public0"))).await?;
             it.settle().await?;
             assert_eq!(it.report.errors, [""; 0]);
             Ok(())

@@ -89,6 +89,8 @@ fn a_file_that_others_may_read_is_refused() {
     symlink(&path, &link).unwrap();
     assert_eq!(format!("{:?}", load(&link).unwrap()), keys(3, None));
 
+    fs::write(&path, format!("3 {NEW}\n{}", "#".repeat(LONGEST))).unwrap();
+    assert!(refused(&path).contains("keys: longer than 4096 bytes"), "not cut off");
     fs::write(&path, "3 short").unwrap();
     assert!(refused(&path).ends_with(
         "keys:1: a key has at least 16 bytes, this one has 5: make one with 'openssl rand -base64 32'"

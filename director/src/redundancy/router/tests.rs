@@ -3,7 +3,11 @@ use crate::sample;
 use director_core::model::Network;
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 use sync::vrrp::authentication::Keyring;
+use sync::vrrp::machine::Preempt;
+use sync::vrrp::packet::Checksum;
+use sync::vrrp::timing::Interval;
 
 fn addresses(wanted: &[(&str, &str)]) -> Addresses {
     let placed = |&(address, interface): &(&str, &str)| (address.parse().unwrap(), interface.to_owned());
@@ -70,6 +74,51 @@ fn on_a_group_anybody_may_speak_unless_adverts_are_signed() {
     let key = sync::vrrp::authentication::Key::new(1, &[7; 32]).unwrap();
     router.keyring = Some(Keyring::new(key, None).unwrap());
     assert_eq!(seen_by(&router, "lb1").settings.peers, Peers::One);
+}
+
+#[test]
+fn what_the_file_says_reaches_the_state_machine_and_the_links() {
+    let mut router = sample::router();
+    let key = sync::vrrp::authentication::Key::new(1, &[7; 32]).unwrap();
+    router.keyring = Some(Keyring::new(key, None).unwrap());
+    let interval = Interval::from_centiseconds(20).unwrap();
+    let settings = Arc::make_mut(&mut router.settings);
+    (settings.preempt, settings.starts_active, settings.interval) = (Preempt::Always, true, interval);
+    settings.preempt_delay = Duration::from_secs(7);
+    settings.startup_delay = Duration::from_secs(8);
+    settings.checksum = Checksum::Rfc5798;
+    let view = seen_by(&router, "lb2");
+    let expected = Settings {
+        priority: Priority::DEFAULT,
+        address: ip("192.168.1.34"),
+        interval,
+        preempt: Preempt::Always,
+        preempt_delay: Duration::from_secs(7),
+        startup_delay: Duration::from_secs(8),
+        starts_active: true,
+        peers: Peers::One,
+        links: [Link(0), Link(1)].into(),
+    };
+    assert_eq!(view.settings, expected);
+    for channel in view.paths.into_iter().map(|path| path.channel) {
+        assert_eq!(
+            (channel.vrid.get(), channel.interval, channel.checksum),
+            (51, interval, Checksum::Rfc5798)
+        );
+        assert_eq!(channel.accept, Accept::Either, "the peer may be of another opinion");
+        assert!(channel.keyring.is_some());
+    }
+}
+
+#[test]
+fn with_a_virtual_mac_adverts_list_what_its_interfaces_carry() {
+    let mut router = sample::router();
+    Arc::make_mut(&mut router.settings).virtual_mac = true;
+    let placed = [("192.168.1.35", "vrrp51-pub"), ("192.168.1.36", "eth0"), ("10.0.1.254", "vrrp51-prv")];
+    let view = View::new(&router, &addresses(&placed)).unwrap();
+    let listed = view.paths.iter().map(|path| (&*path.interface, path.channel.addresses.to_vec()));
+    let expected = [("eth0", vec![ip("192.168.1.35")]), ("eth1", vec![ip("10.0.1.254")])];
+    assert_eq!(listed.collect::<Vec<_>>(), expected);
 }
 
 #[test]
