@@ -106,7 +106,8 @@ impl Peers {
         let mut before = std::mem::take(&mut self.known);
         for (node, addresses) in &roster.peers {
             let Some(&address) = addresses.first() else { continue };
-            let known = before.remove(&address).filter(|known| known.node == *node);
+            let same = before.get(&address).is_some_and(|known| known.node == *node);
+            let known = same.then(|| before.remove(&address)).flatten();
             self.known.insert(address, known.unwrap_or_else(|| Known::new(node, address)));
         }
         let gone = before.into_values().filter(|known| known.reachable);

@@ -131,7 +131,7 @@ fn two_machines_that_run_as_one_node_are_told_of() {
     assert_eq!(hear(&mut peers, 2, named("lb3")), [misnamed("lb3", false)]);
     assert!(peers.iter().all(|known| known.heard.is_none()), "who knows who that is");
     assert_eq!(hear(&mut peers, 3, hello()).len(), 3);
-    assert_eq!(hear(&mut peers, 4, named("lb2")), [misnamed("lb2", true)]);
+    assert_eq!(hear(&mut peers, 4, named("lb3")), [misnamed("lb3", false)], "again");
 }
 
 #[test]
@@ -149,6 +149,20 @@ fn two_directors_that_take_turns_are_told_of_and_a_restart_is_not() {
     ] {
         assert_eq!(told(hear(&mut peers, now, Hello { instance, ..hello() })), twins, "{instance} at {now}");
     }
+}
+
+/// Until it says hello by the name that it has now, nothing is known of it.
+#[test]
+fn who_has_another_name_now_can_not_be_reached_by_the_old_one() {
+    let mut peers = peers();
+    hear(&mut peers, 0, hello());
+    let mut renamed = roster();
+    let addresses = renamed.peers.remove("lb1").unwrap();
+    renamed.peers.insert("lb9".into(), addresses);
+    assert_eq!(peers.configure(&renamed, &hello().configuration), [Outcome::Peer(ip(LB1), None)]);
+    assert!(peers.iter().all(|known| !known.reachable && known.says.is_none()));
+    let came = [Outcome::Answer, news(News::Heard { node: "lb9".into() }), says(true)];
+    assert_eq!(hear(&mut peers, 1, Hello { node: "lb9".into(), ..hello() }), came);
 }
 
 #[test]
