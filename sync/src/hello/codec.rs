@@ -14,7 +14,6 @@
 
 use super::{Discard, Hello, Refused};
 use crate::vrrp::machine::Role;
-use crate::vrrp::packet;
 use crate::vrrp::timing::{Interval, Priority};
 use serde::{Deserialize, Serialize};
 
@@ -44,9 +43,6 @@ impl Hello {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Discard> {
-        if bytes.len() > LONGEST {
-            return Err(packet::Discard::Length { got: bytes.len(), expected: LONGEST }.into());
-        }
         let Head { hello } = serde_json::from_slice(bytes).map_err(|_| Discard::NotHello)?;
         if hello != VERSION {
             return Err(Discard::Version { got: hello });
@@ -170,9 +166,6 @@ mod tests {
         assert_eq!(changed("lb1", &"n".repeat(65)), Err(Discard::Field("node")));
         assert_eq!(changed("0123456789abcdef", "0x1"), Err(Discard::Field("configuration")));
         assert_eq!(changed("0.1.0", r"\u001b[31m"), Err(Discard::Field("version")), "it goes to terminals");
-        let long = [hello().encode(), vec![b' '; LONGEST]].concat();
-        let length = packet::Discard::Length { got: long.len(), expected: LONGEST };
-        assert_eq!(Hello::decode(&long), Err(length.into()));
     }
 
     proptest! {

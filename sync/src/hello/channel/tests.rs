@@ -125,7 +125,10 @@ fn refuses_whom_it_does_not_know_and_counts_it() {
     assert_eq!(hear(&mut listener, "10.0.1.34", &message), refused(packet::Discard::Own(ip("10.0.1.34"))));
     assert_eq!(listener.receive(ip(LB1), 254, &message), refused(packet::Discard::Hops { got: 254 }));
     assert_eq!(hear(&mut listener, LB1, b"hello"), Err(Discard::NotHello));
-    let long = vec![b' '; LONGEST + 1];
+    let mut long = [message, vec![b' '; LONGEST]].concat();
+    long.truncate(LONGEST);
+    assert_eq!(hear(&mut listener, LB1, &long), heard(LB1));
+    long.push(b' ');
     let length = packet::Discard::Length { got: long.len(), expected: LONGEST };
     assert_eq!(hear(&mut listener, LB1, &long), refused(length));
     assert_eq!(hear(&mut listener, LB1, br#"{"hello":2}"#), Err(Discard::Version { got: 2 }));
@@ -179,6 +182,12 @@ fn nothing_signed_is_heard_twice_or_under_another_name() {
     assert_eq!(hear(&mut listener, LB1_PRIVATE, &first), refused(packet::Discard::Signature));
     assert_eq!(hear(&mut listener, LB1, &first), heard(LB1));
     assert_eq!(hear(&mut listener, LB1, &first), refused(packet::Discard::Replayed));
+    listener.configure(&roster(), ring(7, None));
+    assert_eq!(
+        hear(&mut listener, LB1, &first),
+        refused(packet::Discard::Replayed),
+        "a reload forgets nothing"
+    );
     let overtaken = speaker.say(&hello(), ip(LB1_PRIVATE));
     let held_back = speaker.say(&hello(), ip(LB1_PRIVATE));
     let newest = say(&mut speaker);
