@@ -79,6 +79,12 @@ mod tests {
                 agenda.remove(&key);
                 expected.remove(&key);
             }
+            for key in 0..8 {
+                prop_assert_eq!(agenda.at(&key), expected.get(&key).map(|at| Time::from_nanos(*at)));
+            }
+            let mut cleared = agenda.clone();
+            cleared.clear();
+            prop_assert_eq!(cleared, Agenda::default());
             for now in 0..100 {
                 while let Some(key) = agenda.due(Time::from_nanos(now)) {
                     prop_assert_eq!(expected.remove(&key), Some(now));

@@ -39,3 +39,23 @@ impl Sum {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sums_up_as_the_example_of_rfc_1071() {
+        let words = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(Sum::default().bytes(&words).finish(), !0xddf2);
+    }
+
+    proptest! {
+        #[test]
+        fn an_odd_byte_is_as_if_a_zero_followed(bytes: Vec<u8>) {
+            let padded = [&*bytes, &[0][..bytes.len() % 2]].concat();
+            prop_assert_eq!(Sum::default().bytes(&bytes).finish(), Sum::default().bytes(&padded).finish());
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl<K: Ord + Clone> Schedule<K> {
     /// first frame is due at once.
     pub fn begin(&mut self, now: Time, key: K) {
         let second = self.terms.repeat.map(|repeat| now + repeat);
-        self.stages.insert(key.clone(), Stage::Burst { left: self.terms.count.max(1), second });
+        self.stages.insert(key.clone(), Stage::Burst { left: self.terms.count, second });
         self.agenda.set(key, now);
     }
 
@@ -80,7 +80,7 @@ impl<K: Ord + Clone> Schedule<K> {
                 Some(now + self.terms.spacing)
             }
             Stage::Burst { second: Some(second), .. } => {
-                *stage = Stage::Burst { left: self.terms.count.max(1), second: None };
+                *stage = Stage::Burst { left: self.terms.count, second: None };
                 Some(second.max(now + self.terms.spacing))
             }
             Stage::Burst { second: None, .. } | Stage::Known => {
@@ -149,6 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn terms_change_only_what_they_say() {
+        let refreshes = |refresh| terms(3, 100, None, Some(refresh));
+        let mut schedule = Schedule::new(refreshes(1000));
+        schedule.begin(at(0), 1);
+        assert_eq!(frames(&mut schedule, 0), [(0, 1)]);
+        schedule.set_terms(at(50), refreshes(2000));
+        assert_eq!(frames(&mut schedule, 300), [(100, 1), (200, 1)], "the burst goes on");
+        schedule.set_terms(at(300), refreshes(2000));
+        assert_eq!(frames(&mut schedule, 3000), [(2200, 1)], "the same terms move nothing");
+    }
+
+    #[test]
     fn begins_anew() {
         let mut schedule = Schedule::new(terms(3, 100, None, None));
         schedule.begin(at(0), 1);
@@ -160,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         fn each_address_gets_its_frames_and_none_too_soon(
-            count in 1_u8..6,
+            count in 0_u8..6,
             spacing in 1_u64..200,
             repeat in prop::option::of(1_u64..2000),
             refresh in prop::option::of(1_u64..5000),
@@ -186,6 +198,7 @@ mod tests {
                 now = next.max(now) + Duration::from_millis(lateness[turn % lateness.len()]);
                 turn += 1;
             }
+            let count = count.max(1);
             let bursts = usize::from(count) * if repeat.is_some() { 2 } else { 1 };
             for moments in sent.values() {
                 let gaps: Vec<Duration> = moments.windows(2).map(|pair| pair[1].since(pair[0])).collect();
@@ -211,6 +224,11 @@ mod tests {
             while schedule.due(now).is_some() {}
             schedule.end(&1);
             prop_assert!(frames(&mut schedule, 10_000).iter().all(|(_, key)| *key == 2));
+            schedule.begin(now, 3);
+            schedule.end(&2);
+            schedule.end(&3);
+            prop_assert_eq!(schedule.deadline(), None);
+            schedule.begin(now, 4);
             schedule.clear();
             prop_assert_eq!(schedule.deadline(), None);
         }

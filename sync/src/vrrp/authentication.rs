@@ -213,8 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn a_trailer_of_another_format_is_not_read_as_this_one() {
+        let ring = Keyring::new(Key::new(1, &[7; 32]).unwrap(), None).unwrap();
+        let source = IpAddr::from([192, 168, 1, 33]);
+        for format in [FORMAT, FORMAT + 1] {
+            let mut message = [[format, 1, 0, 0].to_vec(), vec![0; CLAIM - 4]].concat();
+            let said = [&parties(Purpose::Hellos, source), &*message].concat();
+            message.extend(hmac::sign(ring.signing.hmac(Purpose::Hellos), &said).as_ref());
+            assert_eq!(verify(&message, &ring, Purpose::Hellos, source).is_ok(), format == FORMAT);
+        }
+    }
+
+    #[test]
     fn keys_are_long_and_told_apart() {
         assert_eq!(Key::new(1, b"secret").unwrap_err(), KeyError::Short(6));
+        assert_eq!(Key::new(1, &[7; 15]).unwrap_err(), KeyError::Short(15));
+        assert!(Key::new(1, &[7; 16]).is_ok());
         let key = Key::new(1, &[7; 32]).unwrap();
         assert_eq!(format!("{key:?}"), "Key 1");
         assert_eq!(Keyring::new(key.clone(), Some(key)).unwrap_err(), KeyError::SameId(1));

@@ -169,6 +169,8 @@ mod tests {
         assert_eq!(window.behind(), None, "a copy on the way");
         assert!(!window.admit(Sequence { epoch: 6, counter: 1000 }));
         assert_eq!(window.behind(), Some(7));
+        assert!(window.admit(sequence(101)));
+        assert_eq!(window.behind(), None, "that was a replay");
         let mut windows = Windows::resume([([192, 168, 1, 34].into(), sequence(100))]);
         assert_eq!(windows.behind().count(), 0);
         let sender = IpAddr::from([192, 168, 1, 34]);

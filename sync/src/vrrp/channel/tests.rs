@@ -134,6 +134,9 @@ fn refuses_whom_it_does_not_know() {
     let own = ip("192.168.1.34");
     assert_eq!(from("192.168.1.34", &message, &mut receiver), Err(Discard::Own(own)));
     assert_eq!(from("192.168.1.99", &message, &mut receiver), Err(Discard::Stranger(ip("192.168.1.99"))));
+    let open = Channel { anybody: true, ..channel("192.168.1.34", &[], None) };
+    let mut open = Receiver::new(open, []);
+    assert_eq!(from("fe80::1", &message, &mut open), Err(Discard::Stranger(ip("fe80::1"))), "another family");
     assert_eq!(from("fe80::1", &message, &mut receiver), Err(Discard::Stranger(ip("fe80::1"))));
     let mut other = channel("192.168.1.33", &[], None);
     other.vrid = NonZeroU8::new(52).unwrap();
@@ -198,6 +201,12 @@ fn nothing_signed_is_heard_twice_or_under_another_name() {
     assert_eq!(from("192.168.1.32", &first, &mut receiver), Err(Discard::Signature), "another's address");
     assert!(from("192.168.1.33", &first, &mut receiver).is_ok());
     assert_eq!(from("192.168.1.33", &first, &mut receiver), Err(Discard::Replayed));
+    receiver.configure(channel("192.168.1.34", &["192.168.1.33"], ring(7, None)));
+    assert_eq!(
+        from("192.168.1.33", &first, &mut receiver),
+        Err(Discard::Replayed),
+        "a reload forgets nothing"
+    );
     let second = advert(&mut sender);
     assert_ne!(first, second);
     let overtaken = advert(&mut sender);

@@ -58,6 +58,7 @@ fn a_reload_keeps_what_is_known_of_links() {
         drop(machine.handle(at(10_200), Input::Configure(Box::new(other))));
         let status = machine.status();
         assert_eq!((status.links_down, status.priority), (vec![Link(1)], Priority::LOWEST));
+        assert!(!status.fit);
     }
 }
 
