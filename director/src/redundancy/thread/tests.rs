@@ -325,10 +325,9 @@ fn the_last_director_keeps_its_addresses_over_a_restart() {
         lb1.ask(Ask::Leave);
         assert_eq!(lb1.holds(), 3);
         let shown = host.run("ip address show dev eth0")?;
-        assert!(
-            ["60sec", "59sec"].iter().any(|left| shown.contains(&format!("valid_lft {left}"))),
-            "{shown}"
-        );
+        // The lease of one that runs is 5 s.
+        let longer = (30..=60).any(|left| shown.contains(&format!("valid_lft {left}sec")));
+        assert!(longer, "{shown}");
 
         let lb1 = Director::start(host, &router(|_| ()), 2)?;
         eventually(LIMIT, "it is Active again", || {
