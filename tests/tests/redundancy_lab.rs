@@ -22,7 +22,7 @@ fn instance(own: u8, other: u8, priority: u8) -> String {
             state BACKUP
             virtual_router_id 51
             priority {priority}
-            advert_int 0.1
+            advert_int 0.3
             unicast_src_ip 192.168.1.{own}
             unicast_peer {{
                 192.168.1.{other}
@@ -76,7 +76,7 @@ fn two_keepalived_hand_over_to_each_other() {
             (advert.from.to_string(), advert.to.to_string(), advert.version, advert.vrid, advert.priority),
             ("192.168.1.33".into(), "192.168.1.34".into(), 3, 51, 150)
         );
-        assert_eq!((advert.interval, advert.trailer), (Duration::from_millis(100), false));
+        assert_eq!((advert.interval, advert.trailer), (Duration::from_millis(300), false));
         assert_eq!(advert.addresses, [VIP]);
         assert!(lab.client().ping(VIP)?);
 
