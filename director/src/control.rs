@@ -42,7 +42,7 @@ use crate::kernel::watch::foreign_changes;
 use crate::live::{Live, LiveError};
 use crate::options::RunOptions;
 use crate::redundancy::thread::{self, ThreadError};
-use crate::redundancy::{Handle, Router, Teller};
+use crate::redundancy::{Handle, Router, Teller, clock};
 use crate::status::{ReconcileStatus, Status};
 use crate::targets::{self, Role, Users, VerdictMap};
 use addresses::AddressBook;
@@ -55,13 +55,13 @@ use director_nft::netlink::Conntrack;
 use history::{Drift, History};
 use keeping::Keeper;
 use memory::Memory;
-use nix::time::{ClockId, clock_gettime};
 use purge::{Due, Purge};
 use reconcile::Scope;
 use recording::Recorder;
 use sharing::Record;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use sync::vrrp::timing::Time;
 use telling::Telling;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -164,9 +164,7 @@ pub struct Control {
 
 fn clocks() -> Clocks {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    // Every kernel has this clock.
-    let steady = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |it| Duration::from(it).as_secs());
-    Clocks { wall, steady }
+    Clocks { wall, steady: clock::now().since(Time::default()).as_secs() }
 }
 
 impl Control {

@@ -12,7 +12,7 @@
 //! program.
 
 pub mod asking;
-mod clock;
+pub(crate) mod clock;
 mod hellos;
 pub mod holder;
 mod inlet;

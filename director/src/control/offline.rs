@@ -1,9 +1,8 @@
 //! What the command line does without a running director: show the ruleset of a file, compare it with the kernel,
 //! take everything away.
 
-use super::addresses;
-use super::clocks;
 use super::memory::Memory;
+use super::{addresses, clocks};
 use crate::configuration::Configuration;
 use crate::dataplane::{self, Dataplane, Kernel};
 use crate::decide::{Demands, Overrides, Pools, PortOverrides, Situation};

@@ -12,8 +12,7 @@ use crate::status::{
 use crate::targets::VerdictMap;
 use crate::traffic::{Connections, Flows, Rates};
 use crate::verdicts::standings;
-use director_core::availability::WHOLE;
-use director_core::availability::{Availability, State};
+use director_core::availability::{Availability, State, WHOLE};
 use director_core::ids::{DestinationId, Registry, ServiceNumber};
 use director_core::model::{Model, PortMap, PortRange, Protocol, RealServer, Role, Scheduler, Service};
 use director_core::overrides::Drain;

@@ -11,7 +11,7 @@ use sync::vrrp::timing::Time;
 use tokio::io::unix::AsyncFd;
 
 /// The moment on `CLOCK_BOOTTIME`, which goes on while the machine is suspended and never jumps.
-pub(super) fn now() -> Time {
+pub(crate) fn now() -> Time {
     // Every kernel has this clock.
     let now = clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
     Time::default() + now
