@@ -200,9 +200,7 @@ impl Holder {
         if !self.batch.is_empty() && !self.batch.is_over() {
             return;
         }
-        for landed in self.batch.take() {
-            self.land(now, landed);
-        }
+        self.take_in(now);
         if self.is_blind() {
             self.batch.look(&self.kernel);
             return;
@@ -362,15 +360,18 @@ impl Holder {
     /// Lets what is under way come to its end, and sees to it that the picture is good, if that can be had.
     async fn look(&mut self, now: Time) {
         self.batch.over().await;
-        for landed in self.batch.take() {
-            self.land(now, landed);
-        }
+        self.take_in(now);
         if self.lost {
             self.batch.look(&self.kernel);
             self.batch.over().await;
-            for landed in self.batch.take() {
-                self.land(now, landed);
-            }
+            self.take_in(now);
+        }
+    }
+
+    /// Takes in what has become of all operations that are over.
+    fn take_in(&mut self, now: Time) {
+        for landed in self.batch.take() {
+            self.land(now, landed);
         }
     }
 

@@ -130,13 +130,9 @@ impl Links {
 
     /// Peers, by their address on the first link, that are refused until their epoch exceeds another.
     pub(super) fn behind(&self) -> impl Iterator<Item = (IpAddr, u64)> {
-        let of = |line: &'_ Line| {
-            line.receiver
-                .behind()
-                .map(|(source, epoch)| (line.path.sender(source), epoch))
-                .collect::<Vec<_>>()
-        };
-        self.lines.values().flat_map(of)
+        self.lines
+            .values()
+            .flat_map(|line| line.receiver.behind().map(|(source, epoch)| (line.path.sender(source), epoch)))
     }
 
     /// The newest sequences heard, for the next run.
